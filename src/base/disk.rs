@@ -1,0 +1,130 @@
+//! The disk: files and folders, over the real file system or a simulated one that can lose what was not synced.
+//!
+//! Calls block, on purpose: an append is one `pwritev` into the page cache, cheaper than any hand-over (3 µs against
+//! 18). What may really wait for the device (`sync_data`, cold reads) belongs on a worker; see `executor`.
+//!
+//! Invariants every implementation keeps, and every caller may rely on:
+//! - a completed write survives the death of the process, but only `sync_data` makes it survive the machine's;
+//! - a created, renamed or removed name survives the machine only after `sync_dir` of its folder;
+//! - a failed `sync_data` says nothing about what is on the disk: the file must be given up, never synced again.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ids::Uuid;
+
+/// A file system.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens an existing file, or makes one, as `how` says.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
+
+    /// The entries of a folder in the order of their names.
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+
+    /// Makes a folder and all that lead to it; one that is there already is fine.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Moves a file or folder, in one step, over a file that may be there already.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder with all that is in it.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable: what was created, renamed or removed there.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// How much room the file system below `path` has.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+
+    /// Which run of the machine this is. As long as it is the same, everything that was written can still be read;
+    /// when it has changed, what was not synced may be gone.
+    fn boot(&self) -> io::Result<BootId>;
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    Write,
+    /// For reading and writing; made empty if it does not exist.
+    Create,
+    /// For reading and writing; it must not exist.
+    CreateNew,
+}
+
+/// An open file. All calls name their position: there is no cursor to share.
+pub trait File: Send + Sync + 'static {
+    /// Reads up to `buffer.len()` bytes; fewer only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Like `read_at`, but answers `WouldBlock` instead of waiting for the device.
+    fn read_at_cached(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Writes all the slices one after another. On an error a part may have been written.
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
+
+    /// Makes everything written so far, and the file's length, durable.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Cuts the file, or extends it by zeros, to `length`.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// Reserves room for `length` bytes without changing the file's length.
+    fn reserve(&self, length: u64) -> io::Result<()>;
+
+    fn len(&self) -> io::Result<u64>;
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// A name in a folder.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Entry {
+    pub name: PathBuf,
+    pub is_folder: bool,
+}
+
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub free: u64,
+    pub total: u64,
+}
+
+/// Names one run of a machine: the life of its page cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BootId(pub Uuid);
+
+impl dyn Disk {
+    /// Reads a whole file, or says that there is none.
+    pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.open(path, Open::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+        let read = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
+
+    /// Replaces a small file so that after any crash it holds either the old bytes or the new ones, whole.
+    pub fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let folder = path.parent().expect("a file to replace has a folder");
+        let fresh = path.with_extension("tmp");
+        let file = self.open(&fresh, Open::Create)?;
+        file.set_len(0)?;
+        file.write_at(&[IoSlice::new(bytes)], 0)?;
+        file.sync_data()?;
+        self.rename(&fresh, path)?;
+        self.sync_folder(folder)
+    }
+}

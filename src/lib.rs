@@ -1,0 +1,4 @@
+//! Dohle: a Kafka-compatible broker cluster in one binary.
+
+// Floor 0, ground: knows nothing of us.
+pub mod base;
