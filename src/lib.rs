@@ -5,3 +5,13 @@ pub mod base;
 
 // Floor 1, formats: bytes <-> values, no state.
 pub mod rpc;
+
+// Floor 4, stores and sockets: IO, no judgement.
+pub mod host;
+mod net;
+
+// Floor 5, bodies: tasks, each state with one owner.
+pub mod quorum;
+
+// Floor 6, doors: decode, authorise, ask one body, encode.
+pub mod server;

@@ -2,3 +2,21 @@
 
 /// Jobs that may wait for one worker. More would only hide that the disk cannot keep up.
 pub const WORKER_QUEUE_JOBS_MAX: usize = 1024;
+
+/// How long a fresh connection to the peer port may take to say its lane.
+pub const LANE_GREETING_MS_MAX: u64 = 1_000;
+
+/// Accepted connections that may wait for their server; further ones wait in the kernel.
+pub const ACCEPTED_CONNECTIONS_QUEUE_MAX: usize = 64;
+
+/// Bytes of recent Raft entries kept in memory, where replication reads them without a disk.
+pub const RAFT_TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Entries that one read of the Raft log fetches from the store.
+pub const RAFT_READ_ENTRIES_MAX: usize = 1024;
+
+/// Bytes of one message between nodes; metadata entries are far below, and what is above is not from one of us.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Connections to the peer port that may be about to say their lane.
+pub const PEER_GREETINGS_MAX: usize = 64;

@@ -1,0 +1,51 @@
+//! Tasks on tokio's runtimes, and a thread per worker.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+
+use crate::base::executor::{BoxFuture, Executor, Job, Task, Worker};
+use crate::base::limits::WORKER_QUEUE_JOBS_MAX;
+
+pub(super) struct Threads;
+
+impl Executor for Threads {
+    fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) -> Task {
+        Task::new(tokio::spawn(future))
+    }
+
+    fn worker(&self, name: &'static str) -> Arc<dyn Worker> {
+        let (jobs, mut queue) = mpsc::channel::<Job>(WORKER_QUEUE_JOBS_MAX);
+        let run = move || {
+            while let Some(job) = queue.blocking_recv() {
+                job();
+            }
+        };
+        // A process that cannot start a thread at its start cannot run at all.
+        thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system starts a thread");
+        Arc::new(Queue { jobs })
+    }
+}
+
+/// The way to a worker's thread, which ends when the last of these is gone and its jobs are done.
+struct Queue {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Worker for Queue {
+    fn submit(&self, job: Job) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let sent = self.jobs.send(job).await;
+            assert!(sent.is_ok(), "a worker's thread ended before its handles, because a job panicked");
+        })
+    }
+}
+
+/// The runtime of the control plane: Raft, sessions, the feed, admin. Small, and apart from the reactors, so that
+/// neither plane starves the other.
+pub fn control_runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()
+}

@@ -1,0 +1,29 @@
+//! The machine we really run on: the production side of every seam, and the only room that touches it.
+//!
+//! `cli` builds the [`World`] here and passes it down; no other room imports this one, so that nothing can reach around
+//! its seams. The simulator has its own six, under `tests/sim/`.
+
+mod clock;
+mod disk;
+mod entropy;
+mod executor;
+mod network;
+mod store;
+
+use std::sync::Arc;
+
+use crate::base::World;
+
+pub use executor::control_runtime;
+
+/// The world as it is: this machine's network, disk, threads, clock and randomness.
+pub fn world() -> World {
+    World {
+        network: Arc::new(network::Sockets),
+        disk: Arc::new(disk::Files),
+        stores: Arc::new(store::RocksStores),
+        executor: Arc::new(executor::Threads),
+        clock: Arc::new(clock::SystemClock),
+        entropy: Arc::new(entropy::SystemEntropy),
+    }
+}

@@ -1,0 +1,97 @@
+//! TCP sockets of the operating system.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::base::executor::BoxFuture;
+use crate::base::network::{Connection, Detached, Listener, Network, Stream};
+
+pub(super) struct Sockets;
+
+impl Network for Sockets {
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move { Ok(Box::new(TcpListener::bind(at).await?) as Box<dyn Listener>) })
+    }
+
+    fn connect<'a>(&'a self, to: &'a str) -> BoxFuture<'a, io::Result<Connection>> {
+        Box::pin(async move { Ok(prepared(TcpStream::connect(to).await?)) })
+    }
+}
+
+impl Listener for TcpListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
+        Box::pin(async move { Ok(prepared(TcpListener::accept(self).await?.0)) })
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+}
+
+/// A stream with Nagle's delay off: every write here is a whole message that somebody waits for.
+fn prepared(socket: TcpStream) -> Connection {
+    // A peer that has hung up already makes this fail; the first read says so better.
+    let _ = socket.set_nodelay(true);
+    Box::new(Socket(socket))
+}
+
+struct Socket(TcpStream);
+
+impl Stream for Socket {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {
+        Ok(Box::new(DetachedSocket(self.0.into_std()?)))
+    }
+}
+
+struct DetachedSocket(std::net::TcpStream);
+
+impl Detached for DetachedSocket {
+    fn attach(self: Box<Self>) -> io::Result<Connection> {
+        Ok(Box::new(Socket(TcpStream::from_std(self.0)?)))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,121 @@
+//! Raft's calls to the other controllers, over gRPC.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use openraft::OptionalSend;
+use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::error::{RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{RPCOption, RaftNetworkFactory, v2::RaftNetworkV2};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use tonic::transport::Channel;
+
+use super::codec;
+use super::types::{Member, RaftId, Types};
+use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
+use crate::base::network::Network;
+use crate::net::{Lane, Peer};
+use crate::rpc::raft::raft_client::RaftClient;
+
+/// Makes a way to each member.
+pub(super) struct Ways {
+    pub(super) network: Arc<dyn Network>,
+}
+
+impl RaftNetworkFactory<Types> for Ways {
+    type Network = Way;
+
+    async fn new_client(&mut self, to: RaftId, member: &Member) -> Way {
+        Way { to, peer: Peer::new(Arc::clone(&self.network), member.address.clone(), Lane::Control) }
+    }
+}
+
+/// The way to one member.
+pub(super) struct Way {
+    to: RaftId,
+    peer: Peer,
+}
+
+impl Way {
+    /// Makes one call. Whatever goes wrong, the member counts as unreachable, so that Raft backs off before it asks again.
+    async fn call<T, F>(&self, option: &RPCOption, call: impl FnOnce(Client) -> F) -> Result<T, Unreachable<Types>>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        let answer = self.peer.call(option.soft_ttl(), |channel| call(client(channel))).await;
+        answer.map_err(|error| Unreachable::new(&error))
+    }
+}
+
+type Client = RaftClient<Channel>;
+
+fn client(channel: Channel) -> Client {
+    RaftClient::new(channel)
+        .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
+}
+
+fn understood<T>(answer: io::Result<T>) -> Result<T, RPCError<Types>> {
+    answer.map_err(|error| RPCError::Unreachable(Unreachable::new(&error)))
+}
+
+impl RaftNetworkV2<Types> for Way {
+    type SnapshotData = Vec<u8>;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let request = codec::append_out(self.to, request);
+        let reply = self.call(&option, |mut client| async move { client.append(request).await }).await?;
+        understood(codec::append_reply_in(reply))
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let request = codec::vote_request_out(self.to, &request);
+        let reply = self.call(&option, |mut client| async move { client.vote(request).await }).await?;
+        understood(codec::vote_reply_in(reply))
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let request = codec::vote_request_out(self.to, &request);
+        let reply = self.call(&option, |mut client| async move { client.pre_vote(request).await }).await?;
+        understood(codec::vote_reply_in(reply))
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        _vote: VoteOf<Types>,
+        _snapshot: SnapshotOf<Types, Vec<u8>>,
+        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let error = io::Error::new(io::ErrorKind::Unsupported, "this version sends no snapshots");
+        Err(StreamingError::Unreachable(Unreachable::new(&error)))
+    }
+}
+
+/// What a member asks of us, told apart from what it asks of somebody else.
+pub(super) fn addressed_to(me: RaftId, to: u64) -> Result<(), tonic::Status> {
+    if to == me.0 {
+        return Ok(());
+    }
+    let wanted = RaftId(to);
+    Err(tonic::Status::failed_precondition(format!("this is voter {me}, not {wanted}: its disk was replaced or wiped")))
+}
+
+/// A request that does not make sense.
+pub(super) fn garbled(error: io::Error) -> tonic::Status {
+    tonic::Status::invalid_argument(error.to_string())
+}
+

@@ -1,0 +1,34 @@
+//! Raft between controllers: hands each request to the quorum.
+
+use tonic::{Request, Response, Status};
+
+use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
+use crate::quorum::Quorum;
+use crate::rpc::raft::raft_server::{Raft, RaftServer};
+use crate::rpc::raft::{AppendReply, AppendRequest, VoteReply, VoteRequest};
+
+struct Door {
+    quorum: Quorum,
+}
+
+/// The service, for the peer port.
+pub fn service(quorum: Quorum) -> RaftServer<impl Raft> {
+    RaftServer::new(Door { quorum })
+        .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
+}
+
+#[tonic::async_trait]
+impl Raft for Door {
+    async fn append(&self, request: Request<AppendRequest>) -> Result<Response<AppendReply>, Status> {
+        self.quorum.on_append(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteReply>, Status> {
+        self.quorum.on_vote(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn pre_vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteReply>, Status> {
+        self.quorum.on_pre_vote(request.into_inner()).await.map(Response::new)
+    }
+}
