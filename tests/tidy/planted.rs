@@ -18,7 +18,7 @@ fn planted(path: &str, body: &str) {
 }
 
 fn clean(path: &str, text: &str) {
-    assert_eq!(report(&house(path, text), &Law::of_the_house()), [] as [String; 0]);
+    assert_eq!(report(&house(path, text), &Law::of_the_house()), [] as [String; 0], "{path} is tidy");
 }
 
 /// The lines reported when a file stands in an otherwise tidy house.

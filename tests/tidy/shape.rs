@@ -28,7 +28,7 @@ fn check_header(path: &str, text: &str, report: &mut Report) {
     let is_shebang = |line: &&str| line.starts_with("#!") && !line.starts_with("#![");
     let skipped = text.lines().take_while(is_shebang).count();
     let header = text.lines().nth(skipped).unwrap_or("");
-    if !header.strip_prefix(opener).is_some_and(|sentence| !sentence.trim().is_empty()) {
+    if header.strip_prefix(opener).is_none_or(|sentence| sentence.trim().is_empty()) {
         let fix = format!("begin with `{opener}` and one sentence that says what it is");
         report.add(path, skipped + 1, "a file without a header", fix);
     }
