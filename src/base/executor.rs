@@ -1,7 +1,7 @@
 //! Tasks and threads: the only way to start either.
 //!
 //! Async work is spawned on the runtime it is spawned from. Work that blocks (an fsync, a RocksDB write) goes to a
-//! [`Worker`]: a thread of its own in production, done at once in the simulator, where a call to the disk takes no time.
+//! [`Worker`]: a thread of its own in production, done at once in the simulator, where a call to the disk is instant.
 
 use std::future::Future;
 use std::pin::Pin;

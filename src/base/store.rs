@@ -1,4 +1,4 @@
-//! The metadata store: an ordered map from bytes to bytes that survives crashes; RocksDB, or a journal on the disk seam.
+//! The metadata store: an ordered map of bytes to bytes that survives crashes; RocksDB, or a journal on the disk seam.
 //!
 //! It holds the Raft log, the hard state and the metadata image of one node. Never partition data: that lives in files
 //! of Kafka's format.
@@ -71,10 +71,21 @@ pub struct Batch {
 /// One change of one table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
-    Put { table: Table, key: Vec<u8>, value: Vec<u8> },
-    Delete { table: Table, key: Vec<u8> },
+    Put {
+        table: Table,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    },
+    Delete {
+        table: Table,
+        key: Vec<u8>,
+    },
     /// Deletes every key from `from` up to, not including, `until`.
-    DeleteRange { table: Table, from: Vec<u8>, until: Vec<u8> },
+    DeleteRange {
+        table: Table,
+        from: Vec<u8>,
+        until: Vec<u8>,
+    },
 }
 
 impl Batch {
