@@ -159,6 +159,8 @@ fn config(timing: Timing) -> Result<Config, openraft::ConfigError> {
         election_timeout_min: timing.election_ms_min,
         election_timeout_max: timing.election_ms_max,
         enable_pre_vote: Some(true),
+        // A restarted leader stands for election like anybody else: what it remembers may be out of date.
+        enable_leader_restore: Some(false),
         snapshot_policy: SnapshotPolicy::Never,
         // A returning peer must not wait for the default's 200 ms steps.
         backoff: "20ms 50ms 100ms 200ms 500ms".to_owned(),

@@ -29,7 +29,7 @@ pub(super) type Runtime = DeterministicRng<TokioRuntime>;
 pub(super) type Raft = openraft::Raft<Types, super::Machine>;
 
 /// A voter or learner: a node on one disk.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RaftId(pub u64);
 
 impl RaftId {
@@ -54,6 +54,12 @@ impl From<u64> for RaftId {
 impl fmt::Display for RaftId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{:08x}", self.node(), self.0 as u32)
+    }
+}
+
+impl fmt::Debug for RaftId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

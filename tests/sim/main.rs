@@ -1,3 +1,20 @@
-//! The simulator: a whole cluster in one thread, from one seed, in a process of its own.
+//! The simulator: whole clusters in one thread, from one seed, and the proof that a seed decides everything.
+//!
+//! Every run is a process of its own, because runs inside one process were seen to influence each other. A seed is run
+//! twice, and both runs must write the same trace, byte by byte. A set of runs counts only if enough happened in it.
+//!
+//!     cargo sim                       ten seeds, as part of `cargo test`
+//!     cargo sim --seeds 100           more of them
+//!     cargo sim --from 7 --seeds 1    one seed again
+//!     cargo sim --trace 7             the event trace of one seed
 
-fn main() {}
+mod quorum;
+mod runner;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    runner::main(&arguments)
+}
