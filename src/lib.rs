@@ -4,6 +4,7 @@
 pub mod base;
 
 // Floor 1, formats: bytes <-> values, no state.
+pub mod config;
 pub mod rpc;
 
 // Floor 4, stores and sockets: IO, no judgement.
