@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use openraft::alias::{EntryOf, LogIdOf, VoteOf};
+use bytes::Bytes;
+use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_adv::LeaderId;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{EntryPayload, LogId, Membership, Vote};
 
 use super::types::{Facts, Member, RaftId, Types};
@@ -58,6 +59,29 @@ pub(super) fn entry_in(entry: proto::Entry) -> io::Result<EntryOf<Types>> {
     Ok(EntryOf::<Types> { log_id: log_id_in(entry.log_id.ok_or_else(|| missing("log id"))?), payload })
 }
 
+pub(super) fn snapshot_out(snapshot: SnapshotOf<Types, Bytes>) -> proto::Snapshot {
+    let members = &snapshot.meta.last_membership;
+    let stored = proto::StoredMembership {
+        log_id: members.log_id().as_ref().map(log_id_out),
+        membership: Some(membership_out(members.membership())),
+    };
+    proto::Snapshot {
+        last: snapshot.meta.last_log_id.as_ref().map(log_id_out),
+        membership: Some(stored),
+        state: snapshot.snapshot,
+    }
+}
+
+pub(super) fn snapshot_in(snapshot: proto::Snapshot) -> io::Result<SnapshotOf<Types, Bytes>> {
+    let stored = snapshot.membership.ok_or_else(|| missing("stored membership"))?;
+    let membership = membership_in(stored.membership.ok_or_else(|| missing("membership"))?)?;
+    let meta = SnapshotMetaOf::<Types> {
+        last_log_id: snapshot.last.map(log_id_in),
+        last_membership: StoredMembershipOf::<Types>::new(stored.log_id.map(log_id_in), membership),
+    };
+    Ok(SnapshotOf::<Types, Bytes> { meta, snapshot: snapshot.state })
+}
+
 fn membership_out(membership: &Members) -> proto::Membership {
     let voters = |set: &BTreeSet<RaftId>| proto::VoterSet { raft_ids: set.iter().map(|id| id.0).collect() };
     let member = |(id, member): (&RaftId, &Member)| proto::Member {
@@ -76,11 +100,8 @@ fn membership_in(membership: proto::Membership) -> io::Result<Members> {
     let voters = |set: proto::VoterSet| set.raft_ids.into_iter().map(RaftId).collect();
     let member = |member: proto::Member| {
         let directory = member.directory_id.as_ref().try_into().map_err(|_| missing("directory id of 16 bytes"))?;
-        let found = Member {
-            node: NodeId(member.node_id),
-            directory: DirectoryId(Uuid(directory)),
-            address: member.address,
-        };
+        let found =
+            Member { node: NodeId(member.node_id), directory: DirectoryId(Uuid(directory)), address: member.address };
         Ok((RaftId(member.raft_id), found))
     };
     let sets = membership.voter_sets.into_iter().map(voters).collect();
@@ -158,4 +179,21 @@ pub(super) fn vote_reply_out(reply: &VoteResponse<Types>) -> proto::VoteReply {
 pub(super) fn vote_reply_in(reply: proto::VoteReply) -> io::Result<VoteResponse<Types>> {
     let vote = vote_in(reply.vote.ok_or_else(|| missing("vote"))?);
     Ok(VoteResponse::new(vote, reply.last.map(log_id_in), reply.granted))
+}
+
+pub(super) fn install_out(
+    to: RaftId,
+    vote: &VoteOf<Types>,
+    snapshot: SnapshotOf<Types, Bytes>,
+) -> proto::InstallRequest {
+    proto::InstallRequest { to: to.0, vote: Some(vote_out(vote)), snapshot: Some(snapshot_out(snapshot)) }
+}
+
+pub(super) fn install_in(request: proto::InstallRequest) -> io::Result<(VoteOf<Types>, SnapshotOf<Types, Bytes>)> {
+    let vote = vote_in(request.vote.ok_or_else(|| missing("vote"))?);
+    Ok((vote, snapshot_in(request.snapshot.ok_or_else(|| missing("snapshot"))?)?))
+}
+
+pub(super) fn install_reply_in(reply: proto::InstallReply) -> io::Result<SnapshotResponse<Types>> {
+    Ok(SnapshotResponse::new(vote_in(reply.vote.ok_or_else(|| missing("vote"))?)))
 }

@@ -9,7 +9,7 @@ use openraft::{Config, ServerState, SnapshotPolicy};
 
 use super::codec;
 use super::log::RaftLog;
-use super::machine::{Machine, State};
+use super::machine::Machine;
 use super::network::{Ways, addressed_to, garbled};
 use super::types::{Facts, Member, Raft, RaftId, Runtime, founders};
 use crate::base::World;
@@ -23,18 +23,28 @@ pub struct Quorum {
     raft: Raft,
 }
 
-/// How patient Raft is.
+/// How patient Raft is, and how much of its log it keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timing {
+pub struct Tuning {
     pub heartbeat_ms: u64,
     pub election_ms_min: u64,
     pub election_ms_max: u64,
+    /// A snapshot is made each time this many entries have come since the last one.
+    pub snapshot_after_entries: u64,
+    /// Entries before the snapshot that stay in the log, so that who was away briefly needs no snapshot.
+    pub kept_entries: u64,
 }
 
-impl Default for Timing {
+impl Default for Tuning {
     /// For one data centre. Elections are hurried by evidence of a dead leader, not by tighter timers than these.
     fn default() -> Self {
-        Self { heartbeat_ms: 60, election_ms_min: 200, election_ms_max: 400 }
+        Self {
+            heartbeat_ms: 60,
+            election_ms_min: 200,
+            election_ms_max: 400,
+            snapshot_after_entries: 100_000,
+            kept_entries: 200_000,
+        }
     }
 }
 
@@ -73,12 +83,12 @@ impl Quorum {
         world: &World,
         me: RaftId,
         log: RaftLog,
-        state: impl State,
-        timing: Timing,
+        machine: Machine,
+        tuning: Tuning,
     ) -> Result<Self, QuorumError> {
-        let config = config(timing).map_err(|error| QuorumError::Start(error.to_string()))?;
+        let config = config(tuning).map_err(|error| QuorumError::Start(error.to_string()))?;
         let ways = Ways { network: Arc::clone(&world.network) };
-        let raft = Raft::new(me, Arc::new(config), ways, log, Machine::new(state));
+        let raft = Raft::new(me, Arc::new(config), ways, log, machine);
         let raft = Runtime::scope(world.entropy.number(), raft).await;
         Ok(Self { me, raft: raft.map_err(|error| QuorumError::Start(error.to_string()))? })
     }
@@ -145,6 +155,15 @@ impl Quorum {
         Ok(codec::vote_reply_out(&reply.map_err(stopping)?))
     }
 
+    /// Answers a leader whose log no longer reaches back to what this node lacks.
+    pub async fn on_install(&self, request: proto::InstallRequest) -> Result<proto::InstallReply, tonic::Status> {
+        addressed_to(self.me, request.to)?;
+        let (vote, snapshot) = codec::install_in(request).map_err(garbled)?;
+        let reply = self.raft.install_full_snapshot(vote, snapshot).await;
+        let reply = reply.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        Ok(proto::InstallReply { vote: Some(codec::vote_out(&reply.vote)) })
+    }
+
     /// Ends this node's part. What was acknowledged is durable already.
     pub async fn stop(&self) {
         // It fails only if Raft has panicked, which has been reported by the panic hook.
@@ -152,16 +171,21 @@ impl Quorum {
     }
 }
 
-fn config(timing: Timing) -> Result<Config, openraft::ConfigError> {
+/// Each purge is a write: not one for every entry.
+const PURGED_ENTRIES_AT_ONCE: u64 = 256;
+
+fn config(tuning: Tuning) -> Result<Config, openraft::ConfigError> {
     Config {
         cluster_name: "dohle".to_owned(),
-        heartbeat_interval: timing.heartbeat_ms,
-        election_timeout_min: timing.election_ms_min,
-        election_timeout_max: timing.election_ms_max,
+        heartbeat_interval: tuning.heartbeat_ms,
+        election_timeout_min: tuning.election_ms_min,
+        election_timeout_max: tuning.election_ms_max,
         enable_pre_vote: Some(true),
         // A restarted leader stands for election like anybody else: what it remembers may be out of date.
         enable_leader_restore: Some(false),
-        snapshot_policy: SnapshotPolicy::Never,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(tuning.snapshot_after_entries),
+        max_in_snapshot_log_to_keep: tuning.kept_entries,
+        purge_batch_size: PURGED_ENTRIES_AT_ONCE,
         // A returning peer must not wait for the default's 200 ms steps.
         backoff: "20ms 50ms 100ms 200ms 500ms".to_owned(),
         ..Config::default()

@@ -1,8 +1,8 @@
 //! The controller quorum: Raft keeps one log of facts on every controller, and this room is its body.
 //!
-//! openraft decides; we give it a log on the metadata store ([`log`]), a way to its peers ([`network`]) and a state that
-//! the committed facts are applied to ([`machine`]). Its types never leave this room, and neither the disk nor the wire
-//! knows them ([`codec`]).
+//! openraft decides; we give it a log on the metadata store (`log`), a way to its peers (`network`) and a state that the
+//! committed facts are applied to (`machine`). Its types never leave this room, and neither the disk nor the wire
+//! knows them (`codec`).
 //!
 //! Invariants: a vote or an entry is acknowledged only after it has been synced, in the order they were made; a Raft id
 //! belongs to one disk ([`RaftId`]), so that a wiped voter cannot vote again under its old name.
@@ -17,7 +17,7 @@ mod machine;
 mod network;
 mod types;
 
-pub use handle::{ProposeError, Quorum, QuorumError, Reign, Timing};
+pub use handle::{ProposeError, Quorum, QuorumError, Reign, Tuning};
 pub use log::RaftLog;
-pub use machine::{Machine, State};
+pub use machine::{Encode, Machine, State};
 pub use types::{Facts, Member, RaftId, Types};

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use openraft::OptionalSend;
 use openraft::alias::{SnapshotOf, VoteOf};
 use openraft::error::{RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -61,7 +62,7 @@ fn understood<T>(answer: io::Result<T>) -> Result<T, RPCError<Types>> {
 }
 
 impl RaftNetworkV2<Types> for Way {
-    type SnapshotData = Vec<u8>;
+    type SnapshotData = Bytes;
 
     async fn append_entries(
         &mut self,
@@ -95,13 +96,14 @@ impl RaftNetworkV2<Types> for Way {
 
     async fn full_snapshot(
         &mut self,
-        _vote: VoteOf<Types>,
-        _snapshot: SnapshotOf<Types, Vec<u8>>,
+        vote: VoteOf<Types>,
+        snapshot: SnapshotOf<Types, Bytes>,
         _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
+        option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        let error = io::Error::new(io::ErrorKind::Unsupported, "this version sends no snapshots");
-        Err(StreamingError::Unreachable(Unreachable::new(&error)))
+        let request = codec::install_out(self.to, &vote, snapshot);
+        let reply = self.call(&option, |mut client| async move { client.install(request).await }).await?;
+        codec::install_reply_in(reply).map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))
     }
 }
 
@@ -118,4 +120,3 @@ pub(super) fn addressed_to(me: RaftId, to: u64) -> Result<(), tonic::Status> {
 pub(super) fn garbled(error: io::Error) -> tonic::Status {
     tonic::Status::invalid_argument(error.to_string())
 }
-

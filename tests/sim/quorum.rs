@@ -17,7 +17,7 @@ use bytes::Bytes;
 use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
-use dohle::quorum::{Facts, Member, ProposeError, Quorum, RaftLog, State, Timing};
+use dohle::quorum::{Encode, Facts, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
 use dohle::server::peer::PeerPort;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
@@ -31,6 +31,14 @@ use crate::world::trace::Trace;
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 const PEER_PORT: u16 = 9093;
 const CLIENT_PORT: u16 = 9092;
+/// Snapshots often and a short log, so that some node needs one.
+const TUNING: Tuning = Tuning {
+    heartbeat_ms: 60,
+    election_ms_min: 200,
+    election_ms_max: 400,
+    snapshot_after_entries: 150,
+    kept_entries: 50,
+};
 const FAULTS_END: Duration = Duration::from_secs(30);
 const CALM_END: Duration = Duration::from_secs(40);
 
@@ -153,6 +161,26 @@ impl State for Numbers {
         self.trace.event(format_args!("applies {number} at {index}"));
         self.cluster.history.lock().expect("no check panics").on_applied(self.place, index, number);
     }
+
+    /// The snapshot is what the history saw this node apply: index and number, one after the other.
+    fn snapshot(&self) -> Encode {
+        let mut history = self.cluster.history.lock().expect("no check panics");
+        let numbers = history.ends.entry(self.place).or_default().clone();
+        Box::new(move || {
+            numbers.iter().flat_map(|(index, number)| [index.0.to_be_bytes(), number.to_be_bytes()].concat()).collect()
+        })
+    }
+
+    fn restore(&mut self, snapshot: &Bytes) -> io::Result<()> {
+        self.trace.event(format_args!("restores {} bytes", snapshot.len()));
+        let mut history = self.cluster.history.lock().expect("no check panics");
+        history.ends.remove(&self.place);
+        for pair in snapshot.chunks_exact(16) {
+            let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 of 16 bytes"));
+            history.on_applied(self.place, MetadataIndex(number(&pair[..8])), number(&pair[8..]));
+        }
+        Ok(())
+    }
 }
 
 /// One process of a node, until it is crashed or fails.
@@ -170,10 +198,13 @@ async fn node(cluster: Arc<Cluster>, place: usize) -> turmoil::Result {
 
 async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trace) -> io::Result<()> {
     let store = world.stores.open(Path::new("/data/metadata"))?;
-    let log = RaftLog::open(store, world.executor.worker("raft-log"))?;
+    let worker = world.executor.worker("raft-log");
+    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker))?;
     let me = cluster.members[place].raft_id();
     let state = Numbers { cluster: Arc::clone(cluster), place, trace: trace.clone() };
-    let quorum = Quorum::start(world, me, log, state, Timing::default()).await.map_err(io::Error::other)?;
+    let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
+        .await
+        .map_err(io::Error::other)?;
     let peers = world.network.listen(anywhere(PEER_PORT)).await?;
     let _peer_port = PeerPort::open(world, peers, quorum.clone());
     if place == 0 {
@@ -302,7 +333,12 @@ fn with_faults(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace)
             Ok(true) => return machine_crashes,
             Ok(false) => {}
             Err(error) => {
-                cluster.history.lock().expect("no check panics").violations.push(format!("the simulation broke: {error}"));
+                cluster
+                    .history
+                    .lock()
+                    .expect("no check panics")
+                    .violations
+                    .push(format!("the simulation broke: {error}"));
                 return machine_crashes;
             }
         }

@@ -32,10 +32,19 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 /// What the command line asks for.
 enum Order {
-    Seeds { from: u64, count: u64 },
-    Trace { seed: u64 },
+    Seeds {
+        from: u64,
+        count: u64,
+    },
+    Trace {
+        seed: u64,
+    },
     /// A child: one run, its trace to a file, its figures on standard output.
-    One { seed: u64, plant: Option<Plant>, trace: PathBuf },
+    One {
+        seed: u64,
+        plant: Option<Plant>,
+        trace: PathBuf,
+    },
     /// `cargo test` passes on filters and flags of the usual harness; a filter that does not name us runs nothing.
     Nothing,
 }

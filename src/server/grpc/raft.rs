@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
 use crate::quorum::Quorum;
 use crate::rpc::raft::raft_server::{Raft, RaftServer};
-use crate::rpc::raft::{AppendReply, AppendRequest, VoteReply, VoteRequest};
+use crate::rpc::raft::{AppendReply, AppendRequest, InstallReply, InstallRequest, VoteReply, VoteRequest};
 
 struct Door {
     quorum: Quorum,
@@ -30,5 +30,9 @@ impl Raft for Door {
 
     async fn pre_vote(&self, request: Request<VoteRequest>) -> Result<Response<VoteReply>, Status> {
         self.quorum.on_pre_vote(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn install(&self, request: Request<InstallRequest>) -> Result<Response<InstallReply>, Status> {
+        self.quorum.on_install(request.into_inner()).await.map(Response::new)
     }
 }

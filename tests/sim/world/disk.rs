@@ -147,8 +147,11 @@ impl State {
     }
 
     fn lose_unsynced_pages(&mut self) {
-        let kept: BTreeSet<u64> =
-            self.names.values().filter_map(|node| if let Node::File(file) = node { Some(*file) } else { None }).collect();
+        let kept: BTreeSet<u64> = self
+            .names
+            .values()
+            .filter_map(|node| if let Node::File(file) = node { Some(*file) } else { None })
+            .collect();
         self.files.retain(|file, _| kept.contains(file));
         for content in self.files.values_mut() {
             content.lose_unsynced(&self.dice);
@@ -379,7 +382,8 @@ impl File for SimFile {
         let start = position as usize;
         let end = start + bytes.len();
         let grows = end.saturating_sub(content.now.len()) as u64;
-        let fits = if grows <= free { bytes.len() } else { bytes.len() - (grows - free).min(bytes.len() as u64) as usize };
+        let fits =
+            if grows <= free { bytes.len() } else { bytes.len() - (grows - free).min(bytes.len() as u64) as usize };
         let end = end.min(start + fits);
         content.mark_dirty(start.min(content.now.len()), end);
         if content.now.len() < end {
