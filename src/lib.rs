@@ -6,6 +6,7 @@ pub mod base;
 // Floor 1, formats: bytes <-> values, no state.
 pub mod config;
 pub mod rpc;
+pub mod telemetry;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
@@ -16,3 +17,7 @@ pub mod quorum;
 
 // Floor 6, doors: decode, authorise, ask one body, encode.
 pub mod server;
+
+// Floor 7, roof: assembly.
+pub mod cli;
+pub mod node;

@@ -36,6 +36,10 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes the names in a folder durable: what was created, renamed or removed there.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
+    /// Makes this process the only one that holds the lock of this name, until what is returned is dropped or the
+    /// process dies; `WouldBlock` if another holds it.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
     /// How much room the file system below `path` has.
     fn space(&self, path: &Path) -> io::Result<Space>;
 
@@ -43,6 +47,9 @@ pub trait Disk: Send + Sync + 'static {
     /// when it has changed, what was not synced may be gone.
     fn boot(&self) -> io::Result<BootId>;
 }
+
+/// A lock that is held.
+pub trait Lock: Send + Sync {}
 
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

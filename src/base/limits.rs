@@ -20,3 +20,6 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Connections to the peer port that may be about to say their lane.
 pub const PEER_GREETINGS_MAX: usize = 64;
+
+/// Pause after a connection could not be accepted: with no file descriptors left, trying at once only burns a core.
+pub const ACCEPT_RETRY_MS: u64 = 50;

@@ -12,8 +12,8 @@ use super::executor::BoxFuture;
 
 /// Makes connections and waits for them.
 pub trait Network: Send + Sync + 'static {
-    /// Listens at an address; port 0 takes a free one.
-    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+    /// Listens at `host:port`. No host is every address of the machine, IPv4 and IPv6; port 0 takes a free one.
+    fn listen<'a>(&'a self, at: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 
     /// Connects to `host:port`, trying every address the name has.
     fn connect<'a>(&'a self, to: &'a str) -> BoxFuture<'a, io::Result<Connection>>;

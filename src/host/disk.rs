@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::base::disk::{BootId, Disk, Entry, File, Open, Space};
+use crate::base::disk::{BootId, Disk, Entry, File, Lock, Open, Space};
 use crate::base::ids::Uuid;
 
 /// Where Linux says which boot this is.
@@ -61,6 +61,12 @@ impl Disk for Files {
         fs::File::open(folder)?.sync_all()
     }
 
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(Held { _file: file }))
+    }
+
     fn space(&self, path: &Path) -> io::Result<Space> {
         let found = rustix::fs::statvfs(path)?;
         Ok(Space { free: found.f_bavail * found.f_frsize, total: found.f_blocks * found.f_frsize })
@@ -73,6 +79,13 @@ impl Disk for Files {
         Ok(BootId(Uuid(bits.to_be_bytes())))
     }
 }
+
+/// A locked file; the operating system lets go of the lock when it is closed.
+struct Held {
+    _file: fs::File,
+}
+
+impl Lock for Held {}
 
 impl File for fs::File {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {

@@ -2,12 +2,14 @@
 //!
 //! `cli` builds the [`World`] here and passes it down; no other room imports this one, so that nothing can reach around
 //! its seams. The simulator has its own six, under `tests/sim/`.
+#![allow(clippy::disallowed_methods, reason = "what is banned elsewhere is done here")]
 
 mod clock;
 mod disk;
 mod entropy;
 mod executor;
 mod network;
+mod process;
 mod store;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use crate::base::World;
 
 pub use executor::control_runtime;
+pub use process::{arguments, asked_to_stop, environment, is_terminal};
 
 /// The world as it is: this machine's network, disk, threads, clock and randomness.
 pub fn world() -> World {

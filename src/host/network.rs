@@ -14,8 +14,14 @@ use crate::base::network::{Connection, Detached, Listener, Network, Stream};
 pub(super) struct Sockets;
 
 impl Network for Sockets {
-    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
-        Box::pin(async move { Ok(Box::new(TcpListener::bind(at).await?) as Box<dyn Listener>) })
+    fn listen<'a>(&'a self, at: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = match at.strip_prefix(':') {
+                Some(port) => everywhere(port).await?,
+                None => TcpListener::bind(at).await?,
+            };
+            Ok(Box::new(listener) as Box<dyn Listener>)
+        })
     }
 
     fn connect<'a>(&'a self, to: &'a str) -> BoxFuture<'a, io::Result<Connection>> {
@@ -23,13 +29,21 @@ impl Network for Sockets {
     }
 }
 
+/// Both families by one socket, or IPv4 alone on a machine that has no IPv6.
+async fn everywhere(port: &str) -> io::Result<TcpListener> {
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+        bound => bound,
+    }
+}
+
 impl Listener for TcpListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
-        Box::pin(async move { Ok(prepared(TcpListener::accept(self).await?.0)) })
+        Box::pin(async move { Ok(prepared(Self::accept(self).await?.0)) })
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        TcpListener::local_addr(self)
+        Self::local_addr(self)
     }
 }
 

@@ -78,10 +78,7 @@ impl Store for RocksStore {
 
     fn last(&self, table: Table) -> io::Result<Option<Pair>> {
         let pair = self.database.iterator_cf(self.table(table), IteratorMode::End).next();
-        let (key, value) = match pair.transpose().map_err(failed)? {
-            Some(pair) => pair,
-            None => return Ok(None),
-        };
+        let Some((key, value)) = pair.transpose().map_err(failed)? else { return Ok(None) };
         Ok(Some((key.into_vec(), value.into_vec())))
     }
 

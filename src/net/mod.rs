@@ -10,4 +10,4 @@ mod serve;
 
 pub use channel::Peer;
 pub use lane::Lane;
-pub use serve::Incoming;
+pub use serve::{Incoming, Served};

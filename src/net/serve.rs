@@ -34,6 +34,12 @@ impl Stream for Incoming {
 /// A connection in the form tonic serves.
 pub struct Served(Connection);
 
+impl Served {
+    pub fn new(connection: Connection) -> Self {
+        Self(connection)
+    }
+}
+
 impl Connected for Served {
     type ConnectInfo = ();
 

@@ -259,7 +259,7 @@ impl RaftLogStorage<Types> for RaftLog {
         // Needs no sync of its own: what follows in the log is synced after it, in order.
         self.change(|book| {
             let end = last.map_or(0, |id| id.index() + 1);
-            book.last = last;
+            book.last = book.last.min(last); // the log may end before
             book.tail.truncate(end);
             book.pending.delete_range(Table::Log, end.to_be_bytes(), u64::MAX.to_be_bytes());
         })

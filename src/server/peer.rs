@@ -1,10 +1,12 @@
 //! The peer port: accepts fellow nodes, reads which lane each connection is, and hands it to that lane's server.
 
 use std::io;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tracing::{debug, warn};
@@ -12,7 +14,7 @@ use tracing::{debug, warn};
 use super::grpc;
 use crate::base::World;
 use crate::base::executor::Task;
-use crate::base::limits::PEER_GREETINGS_MAX;
+use crate::base::limits::{ACCEPT_RETRY_MS, PEER_GREETINGS_MAX};
 use crate::base::network::{Connection, Listener};
 use crate::net::{Incoming, Lane};
 use crate::quorum::Quorum;
@@ -48,7 +50,10 @@ async fn accept(mut listener: Box<dyn Listener>, control: mpsc::Sender<Connectio
             },
             accepted = listener.accept(), if greetings.len() < PEER_GREETINGS_MAX => match accepted {
                 Ok(connection) => greetings.push(greet(connection)),
-                Err(error) => warn!(event = "peer.accept_failed", %error, "a connection could not be accepted"),
+                Err(error) => {
+                    warn!(event = "peer.accept_failed", %error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(ACCEPT_RETRY_MS)).await;
+                }
             },
         }
     }

@@ -1,1 +1,10 @@
 //! Tests from outside: real nodes, real sockets, one binary for all of them.
+#![allow(clippy::disallowed_methods, reason = "tests look at the node from the world outside")]
+#![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
+
+mod seams;
+mod server;
+
+#[path = "../sim/world/mod.rs"]
+#[allow(dead_code, reason = "the simulator uses all of it")]
+mod world;

@@ -7,6 +7,7 @@
 //!     cargo sim --seeds 100           more of them
 //!     cargo sim --from 7 --seeds 1    one seed again
 //!     cargo sim --trace 7             the event trace of one seed
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, reason = "it is the world outside")]
 
 mod quorum;
 mod runner;

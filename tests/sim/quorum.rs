@@ -8,9 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,7 +78,7 @@ pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
     }
     sim.client("client", client(Arc::clone(&cluster), plant));
     let machine_crashes = with_faults(&mut sim, &cluster, &dice.fork(), &trace.of("faults"));
-    let history = cluster.history.lock().expect("no check panics");
+    let history = cluster.history();
     Outcome {
         trace,
         acknowledged: history.acknowledged.len(),
@@ -106,6 +105,14 @@ impl Cluster {
         });
         let history = History { trace: trace.of("history"), ..History::default() };
         Self { machines, members: members.collect(), history: Mutex::new(history) }
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().expect("no check panics")
+    }
+
+    fn acknowledge(&self, number: u64, index: MetadataIndex) {
+        self.history().acknowledged.insert(number, index);
     }
 }
 
@@ -159,12 +166,12 @@ impl State for Numbers {
     fn apply(&mut self, index: MetadataIndex, facts: &Facts) {
         let number = u64::from_be_bytes(facts.0[..].try_into().expect("the client writes 8 bytes"));
         self.trace.event(format_args!("applies {number} at {index}"));
-        self.cluster.history.lock().expect("no check panics").on_applied(self.place, index, number);
+        self.cluster.history().on_applied(self.place, index, number);
     }
 
     /// The snapshot is what the history saw this node apply: index and number, one after the other.
     fn snapshot(&self) -> Encode {
-        let mut history = self.cluster.history.lock().expect("no check panics");
+        let mut history = self.cluster.history();
         let numbers = history.ends.entry(self.place).or_default().clone();
         Box::new(move || {
             numbers.iter().flat_map(|(index, number)| [index.0.to_be_bytes(), number.to_be_bytes()].concat()).collect()
@@ -173,7 +180,7 @@ impl State for Numbers {
 
     fn restore(&mut self, snapshot: &Bytes) -> io::Result<()> {
         self.trace.event(format_args!("restores {} bytes", snapshot.len()));
-        let mut history = self.cluster.history.lock().expect("no check panics");
+        let mut history = self.cluster.history();
         history.ends.remove(&self.place);
         for pair in snapshot.chunks_exact(16) {
             let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("8 of 16 bytes"));
@@ -185,8 +192,8 @@ impl State for Numbers {
 
 /// One process of a node, until it is crashed or fails.
 async fn node(cluster: Arc<Cluster>, place: usize) -> turmoil::Result {
-    let trace = cluster.history.lock().expect("no check panics").trace.of(NODES[place]);
-    cluster.history.lock().expect("no check panics").ends.remove(&place);
+    let trace = cluster.history().trace.of(NODES[place]);
+    cluster.history().ends.remove(&place);
     trace.event("starts");
     let world = cluster.machines[place].boot_process();
     match serve(&cluster, place, &world, &trace).await {
@@ -205,12 +212,12 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
     let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
         .await
         .map_err(io::Error::other)?;
-    let peers = world.network.listen(anywhere(PEER_PORT)).await?;
+    let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
     let _peer_port = PeerPort::open(world, peers, quorum.clone());
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }
-    let mut clients = world.network.listen(anywhere(CLIENT_PORT)).await?;
+    let mut clients = world.network.listen(&format!(":{CLIENT_PORT}")).await?;
     let mut reign = quorum.reign();
     let mut serving = Vec::new();
     loop {
@@ -223,7 +230,7 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
                 reign = quorum.reign();
                 trace.event(format_args!("sees {reign:?}"));
                 if let (true, Some(leader)) = (reign.is_ours, reign.leader) {
-                    cluster.history.lock().expect("no check panics").reigns.insert((reign.term, leader.0), ());
+                    cluster.history().reigns.insert((reign.term, leader.0), ());
                 }
             }
             accepted = clients.accept() => {
@@ -231,10 +238,6 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
             }
         }
     }
-}
-
-fn anywhere(port: u16) -> SocketAddr {
-    (Ipv4Addr::UNSPECIFIED, port).into()
 }
 
 /// Takes numbers from one client connection: 8 bytes in; out comes the index, or 0 for «not here», or nothing.
@@ -254,7 +257,7 @@ async fn answer(mut connection: Connection, quorum: Quorum) {
 /// Writes one number after another, each to whichever node leads, until the calm ends. A number whose fate is unknown is
 /// not written again.
 async fn client(cluster: Arc<Cluster>, plant: Option<Plant>) -> turmoil::Result {
-    let trace = cluster.history.lock().expect("no check panics").trace.of("client");
+    let trace = cluster.history().trace.of("client");
     let started = Instant::now();
     let mut number = 0;
     let mut connections: [Option<turmoil::net::TcpStream>; 3] = [None, None, None];
@@ -268,9 +271,7 @@ async fn client(cluster: Arc<Cluster>, plant: Option<Plant>) -> turmoil::Result 
             }
             Ok(Ok(index)) => {
                 trace.event(format_args!("acknowledged {number} at {index}"));
-                let mut history = cluster.history.lock().expect("no check panics");
-                history.acknowledged.insert(number, MetadataIndex(index));
-                drop(history);
+                cluster.acknowledge(number, MetadataIndex(index));
                 number += 1;
                 sleep(Duration::from_millis(10)).await;
             }
@@ -363,7 +364,7 @@ fn fault(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace) -> us
     let at = sim.elapsed().as_micros();
     let place = dice.below(NODES.len() as u64) as usize;
     let name = NODES[place];
-    match dice.below(6) {
+    match dice.below(7) {
         0 | 1 => {
             trace.at(at, format_args!("the process of {name} crashes"));
             sim.crash(name);
@@ -390,17 +391,27 @@ fn fault(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace) -> us
             }
             0
         }
-        _ => {
+        5 => {
             trace.at(at, format_args!("the disk of {name} fails a sync, then its process is ended"));
             cluster.machines[place].disk.break_next(Call::Sync);
-            for _ in 0..100 {
-                // long enough for the node to meet the failure and to be seen not to go on
-                if !matches!(sim.step(), Ok(false)) {
-                    break;
-                }
-            }
-            sim.crash(name);
+            watch_it_fail(sim, name);
+            0
+        }
+        _ => {
+            trace.at(at, format_args!("the disk of {name} is full, then its process is ended"));
+            cluster.machines[place].disk.limit(0);
+            watch_it_fail(sim, name);
             0
         }
     }
+}
+
+/// Gives a node time to meet a failing disk and to be seen not to go on, then ends it.
+fn watch_it_fail(sim: &mut Sim<'_>, name: &str) {
+    for _ in 0..100 {
+        if !matches!(sim.step(), Ok(false)) {
+            break;
+        }
+    }
+    sim.crash(name);
 }

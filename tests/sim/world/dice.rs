@@ -26,7 +26,7 @@ impl Dice {
 
     /// A number below `end`, which must not be 0.
     pub fn below(&self, end: u64) -> u64 {
-        (u128::from(self.number()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.number()) * u128::from(end)) >> 64) as u64
     }
 
     pub fn between(&self, low: u64, high: u64) -> u64 {

@@ -13,7 +13,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use dohle::base::disk::{BootId, Disk, Entry, File, Open, Space};
+use dohle::base::disk::{BootId, Disk, Entry, File, Lock, Open, Space};
 use dohle::base::ids::Uuid;
 
 use super::dice::Dice;
@@ -98,6 +98,7 @@ impl SimDisk {
         let mut state = self.lock();
         state.process += 1;
         state.broken.clear(); // a failure that was armed and not met is not the next process's
+        state.capacity = u64::MAX;
         Self { state: Arc::clone(&self.state), process: state.process }
     }
 
@@ -115,7 +116,7 @@ impl SimDisk {
         self.lock().broken.insert(call);
     }
 
-    /// Sets how many bytes all files together may have.
+    /// Sets how many bytes all files together may have, until the next process starts.
     pub fn limit(&self, capacity: u64) {
         self.lock().capacity = capacity;
     }
@@ -328,6 +329,11 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn lock(&self, _path: &Path) -> io::Result<Box<dyn Lock>> {
+        // A machine runs one process at a time here, and a dead one holds nothing.
+        self.alive().map(|_| Box::new(Held) as Box<dyn Lock>)
+    }
+
     fn space(&self, _path: &Path) -> io::Result<Space> {
         let state = self.alive()?;
         Ok(Space { free: state.capacity - state.used().min(state.capacity), total: state.capacity })
@@ -337,6 +343,10 @@ impl Disk for SimDisk {
         Ok(BootId(Uuid(u128::from(self.alive()?.boot).to_be_bytes())))
     }
 }
+
+struct Held;
+
+impl Lock for Held {}
 
 struct SimFile {
     disk: SimDisk,

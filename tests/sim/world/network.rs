@@ -17,7 +17,8 @@ pub struct SimNetwork {
 }
 
 impl Network for SimNetwork {
-    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+    fn listen<'a>(&'a self, at: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        let at = if at.starts_with(':') { format!("0.0.0.0{at}") } else { at.to_owned() };
         Box::pin(async move { Ok(Box::new(SimListener(TcpListener::bind(at).await?)) as Box<dyn Listener>) })
     }
 

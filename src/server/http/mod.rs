@@ -1,0 +1,3 @@
+//! HTTP on the admin port.
+
+pub mod health;

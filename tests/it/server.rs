@@ -1,0 +1,148 @@
+//! `dohle server` as a process: starts, says that it is ready, keeps its directory to itself, stops when asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const DOHLE: &str = env!("CARGO_BIN_EXE_dohle");
+
+/// A running server and its log; killed when the test ends.
+struct Server {
+    process: Child,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Server {
+    fn start(data: &TempDir) -> Self {
+        let mut command = server(data);
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        Self { process, log }
+    }
+
+    /// Reads the log up to an event.
+    fn event(&mut self, name: &str) -> Value {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "the server ended without {name}; it said:\n{seen}");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == name {
+                return event;
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn server(data: &TempDir) -> Command {
+    let mut command = Command::new(DOHLE);
+    command.args(["server", "--log", "json", "--data-dir"]).arg(data.path());
+    for flag in ["--listen", "--peer-listen", "--admin-listen"] {
+        command.args([flag, "127.0.0.1:0"]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn http_get(address: &str, path: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn a_server_answers_probes_and_stops_cleanly_on_either_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let data = TempDir::new().unwrap();
+        let mut server = Server::start(&data);
+        let started = server.event("node.started");
+        let admin = started["admin"].as_str().unwrap();
+        assert_eq!(http_get(admin, "/livez"), (200, serde_json::json!({"status": "alive"})));
+        assert_eq!(http_get(admin, "/readyz"), (200, serde_json::json!({"status": "ready"})));
+        server.signal(signal);
+        server.event("node.stopped");
+        assert_eq!(server.process.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused_and_one_after_a_kill_is_not() {
+    let data = TempDir::new().unwrap();
+    let mut first = Server::start(&data);
+    first.event("node.started");
+    let second = server(&data).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("belongs to a node that is running; stop it, or choose another with --data-dir"), "{said}");
+    first.signal("-KILL");
+    first.process.wait().unwrap();
+    Server::start(&data).event("node.started");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = TempDir::new().unwrap();
+    let output = server(&data).args(["--admin-listen", &address]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "the same flag twice is a usage error: {said}");
+    let settings = data.path().join("server.properties");
+    std::fs::write(&settings, format!("dohle.admin.listen={address}\nlisteners=PLAINTEXT://127.0.0.1:0\n")).unwrap();
+    let output = Command::new(DOHLE)
+        .args(["server", "--config"])
+        .arg(&settings)
+        .args(["--peer-listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("the admin port cannot listen on {address}: Address already in use")), "{said}");
+}
+
+#[test]
+fn checking_a_file_tells_the_three_kinds_of_trouble_apart() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("server.properties");
+    std::fs::write(&path, "log.retension.hours=168\nnum.partitions=many\nzookeeper.connect=localhost:2181\n").unwrap();
+    let output = Command::new(DOHLE).args(["config", "check"]).arg(&path).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap().replace(&path.display().to_string(), "FILE");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(
+        said.lines().take(3).collect::<Vec<_>>(),
+        [
+            "FILE:1: unknown key \"log.retension.hours\": did you mean log.retention.hours?",
+            "FILE:2: num.partitions = \"many\": expected a whole number, at least 1",
+            "FILE:3: note: zookeeper.connect is ignored: Dohle needs no ZooKeeper; remove the line",
+        ]
+    );
+}
+
+#[test]
+fn asking_wrongly_is_2_and_the_version_is_printed() {
+    let run = |arguments: &[&str]| Command::new(DOHLE).args(arguments).output().unwrap();
+    assert_eq!(run(&["server", "--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(&["server", "--node-id", "minus one"]).status.code(), Some(2));
+    assert_eq!(run(&["config", "check", "/no/such/file"]).status.code(), Some(1));
+    let version = run(&["--version"]);
+    assert_eq!(String::from_utf8(version.stdout).unwrap(), format!("dohle {}\n", env!("CARGO_PKG_VERSION")));
+}
