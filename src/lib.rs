@@ -1,4 +1,41 @@
-//! Dohle: a Kafka-compatible broker cluster in one binary.
+//! Dohle: a Kafka-compatible broker cluster in one binary. This page is the map of the house.
+//!
+//! # Bird's eye
+//!
+//! A cluster is a handful of processes of one program. Some are *controllers*: they agree, by Raft, on one log of facts
+//! about the cluster. Some are *brokers*: they follow that log, keep partitions as Kafka's files, copy them from leader
+//! to follower over gRPC, and talk Kafka's protocol to clients. Most are both.
+//!
+//! # Floors
+//!
+//! Rooms stand on floors, and a room imports only what is below it (`tests/tidy.rs` checks it; `tests/tidy/law.rs` is
+//! the law). Reading from the ground up, everything a page mentions has been met before.
+//!
+//! | floor | rooms | what is there |
+//! |---|---|---|
+//! | 0 ground | `base` | ids, limits, and the six seams to the world outside |
+//! | 1 formats | `config` `rpc` `telemetry` | bytes and texts to values and back; logs and health |
+//! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
+//! | 5 bodies | `quorum` | tasks, each state with one owner |
+//! | 6 doors | `server` | decode, ask one body, encode |
+//! | 7 roof | `node` `cli` | a node assembled; the command line |
+//!
+//! Floors 2 (facts) and 3 (minds: pure judgement, no IO, no clock) are where metadata, controller and replicas go.
+//!
+//! # How things live
+//!
+//! - **A start**: `cli` reads the settings (`config`), builds the world (`host`) and starts a `node`: directory, ports,
+//!   servers, in the order of the floors. `node` stops them in the reverse order.
+//! - **A fact is agreed on**: `quorum::Quorum::propose` → Raft appends it to its log (`quorum/log.rs`, one sync for all
+//!   that has gathered) and sends it to the other controllers (`quorum/network.rs` → `net` ⇢ `server/peer.rs` →
+//!   `server/grpc/raft.rs` → their `quorum`) → a majority has synced it → every `quorum/machine.rs` applies it.
+//! - **A test of all that**: `tests/sim/` builds the same code on simulated seams, three nodes in one thread, and
+//!   crashes them by seed.
+//!
+//! # Absent on purpose
+//!
+//! No global state: whatever a room needs is passed to it. No way around the seams: only `host` touches files, sockets,
+//! threads, clocks and dice. No lease reads. No unbounded queues. No memory maps.
 
 // Floor 0, ground: knows nothing of us.
 pub mod base;

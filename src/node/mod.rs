@@ -32,7 +32,10 @@ pub struct Node {
 pub enum StartError {
     #[error("the data directory {} cannot be used: {cause}", .path.display())]
     DataDirectory { path: PathBuf, cause: io::Error },
-    #[error("the data directory {} belongs to a node that is running; stop it, or choose another with --data-dir", .path.display())]
+    #[error(
+        "the data directory {} belongs to a node that is running; stop it, or choose another with --data-dir",
+        .path.display()
+    )]
     InUse { path: PathBuf },
     #[error("{what} cannot listen on {address}: {cause}")]
     Listen { what: &'static str, address: String, cause: io::Error },

@@ -84,7 +84,7 @@ impl RaftLog {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a change, and sees to it that a job will write it. `change` runs under the lock, so changes keep their order.
+    /// Makes a change, and sees to it that a job will write it. `change` runs under the lock: changes keep their order.
     async fn change(&self, change: impl FnOnce(&mut Book)) -> io::Result<()> {
         let is_due = {
             let mut book = self.book();

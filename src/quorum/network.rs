@@ -39,7 +39,7 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Makes one call. Whatever goes wrong, the member counts as unreachable, so that Raft backs off before it asks again.
+    /// Makes one call. Whatever goes wrong, the member counts as unreachable, so that Raft waits before it asks again.
     async fn call<T, F>(&self, option: &RPCOption, call: impl FnOnce(Client) -> F) -> Result<T, Unreachable<Types>>
     where
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,

@@ -254,8 +254,8 @@ async fn answer(mut connection: Connection, quorum: Quorum) {
     }
 }
 
-/// Writes one number after another, each to whichever node leads, until the calm ends. A number whose fate is unknown is
-/// not written again.
+/// Writes one number after another, each to whichever node leads, until the calm ends. A number whose fate is unknown
+/// is not written again.
 async fn client(cluster: Arc<Cluster>, plant: Option<Plant>) -> turmoil::Result {
     let trace = cluster.history().trace.of("client");
     let started = Instant::now();

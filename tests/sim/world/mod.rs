@@ -1,7 +1,8 @@
 //! The simulated side of every seam: one machine of a cluster that lives in one thread and obeys one seed.
 //!
-//! A [`Machine`] outlives the processes that run on it: its disk keeps what they wrote, and a crash of the process or of
-//! the machine decides how much of that the next process finds. [`Machine::boot_process`] gives each process its world.
+//! A [`Machine`] outlives the processes that run on it: its disk keeps what they wrote, and a crash of the process or
+//! of the machine decides how much of that the next process finds. [`Machine::boot_process`] gives each process its
+//! world.
 
 pub mod dice;
 pub mod disk;
