@@ -6,6 +6,7 @@ pub mod base;
 // Floor 1, formats: bytes <-> values, no state.
 pub mod config;
 pub mod rpc;
+pub mod wire;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
