@@ -65,8 +65,6 @@ impl Frame {
 }
 
 /// Takes the first complete frame out of what has been received, without its length; `None` if it is not all there.
-///
-/// Also makes room for the rest of a frame whose length is known, so that it arrives in one piece of memory.
 pub fn next_frame(received: &mut BytesMut, bytes_max: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(prefix) = received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
     let length = i32::from_be_bytes(*prefix);
@@ -105,5 +103,32 @@ impl FrameError {
             _ if length < 0 => Self::Negative { length },
             _ => Self::TooLong { length, bytes_max },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES_MAX: usize = 1000;
+
+    #[test]
+    fn frames_come_out_as_soon_as_they_are_complete() {
+        let mut received = BytesMut::from(&b"\0\0\0\x02hi\0\0\0\0\0\0\0\x03yo"[..]);
+        assert_eq!(next_frame(&mut received, BYTES_MAX), Ok(Some(Bytes::from_static(b"hi"))));
+        assert_eq!(next_frame(&mut received, BYTES_MAX), Ok(Some(Bytes::new())));
+        assert_eq!(next_frame(&mut received, BYTES_MAX), Ok(None));
+        received.extend_from_slice(b"u");
+        assert_eq!(next_frame(&mut received, BYTES_MAX), Ok(Some(Bytes::from_static(b"you"))));
+        assert_eq!(next_frame(&mut received, BYTES_MAX), Ok(None));
+    }
+
+    #[test]
+    fn strangers_are_recognised_by_their_first_bytes() {
+        let refused = |first: &[u8]| next_frame(&mut BytesMut::from(first), BYTES_MAX).unwrap_err();
+        assert_eq!(refused(b"GET / HTTP/1.1"), FrameError::Http);
+        assert_eq!(refused(&[22, 3, 1, 2, 0, 1]), FrameError::Tls);
+        assert_eq!(refused(&[0xff, 0xff, 0xff, 0xfe]), FrameError::Negative { length: -2 });
+        assert_eq!(refused(&[0, 0, 3, 0xe9]), FrameError::TooLong { length: 1001, bytes_max: BYTES_MAX });
     }
 }

@@ -114,3 +114,28 @@ impl ResponseHeader {
         api != ApiKey::ApiVersions && api.is_flexible(version)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_nobody_can_read_is_named() {
+        let decode = |bytes: &'static [u8]| RequestHeader::decode(Bytes::from_static(bytes)).unwrap_err().to_string();
+        assert_eq!(decode(&[0, 52, 0, 1, 0, 0, 0, 7]), "no api has the key 52 (version 1)");
+        assert_eq!(decode(&[0, 0, 0, 2, 0, 0, 0, 7]), "Produce has no version 2 here, but 3-13");
+        assert_eq!(decode(&[0, 0, 0]), "request header v1: api_version: needs 2 bytes, 1 left (at byte 2)");
+        assert_eq!(
+            decode(&[0, 0, 0, 3, 0, 0, 0, 7]),
+            "request header v1: client_id: needs 2 bytes, 0 left (at byte 8)"
+        );
+    }
+
+    #[test]
+    fn the_client_id_is_not_compact_even_where_all_else_is() {
+        let frame = Bytes::from_static(&[0, 0, 0, 9, 0, 0, 0, 7, 0, 2, b'm', b'e', 0, b'!']);
+        let (header, body) = RequestHeader::decode(frame).unwrap();
+        assert_eq!((header.client_id, header.correlation_id), (Some("me".into()), 7));
+        assert_eq!(body, "!");
+    }
+}

@@ -381,3 +381,80 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::produce::ProduceRequest;
+    use crate::wire::{ApiKey, Frame, Message, RequestHeader, Writer};
+
+    #[test]
+    fn an_error_names_message_version_path_and_place() {
+        let mut body = Vec::new();
+        body.extend([0, 0xff, 0xff, 0, 0, 0, 1]); // no transactional id, acks -1, one millisecond
+        body.extend([3, 2, b'a', 1, 0, 2, b'b']); // two topics: `a` without partitions, then `b`
+        body.extend([0xff, 0xff, 0xff, 0xff, 0x07]); // with 2147483646 partitions
+        let error = ProduceRequest::decode(9, body.into()).unwrap_err();
+        let says = "ProduceRequest v9: topic_data[1].partition_data: declared 2147483646 elements, 0 bytes left";
+        assert_eq!(error.to_string(), format!("{says} (at byte 19)"));
+        assert_eq!(size_of::<DecodeError>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_version_that_is_not_spoken_is_an_error() {
+        let error = ProduceRequest::decode(2, Bytes::new()).unwrap_err();
+        assert_eq!(error.to_string(), "ProduceRequest v2: this version is not spoken here (at byte 0)");
+    }
+
+    #[test]
+    fn numbers_of_variable_length_end_at_32_bits() {
+        let read = |bytes: &'static [u8]| Reader::new(Bytes::from_static(bytes), true).unsigned_varint("n");
+        assert_eq!(read(&[0x7f]), Ok(127));
+        assert_eq!(read(&[0x80, 0x01]), Ok(128));
+        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
+        for wrong in [&[0xff, 0xff, 0xff, 0xff, 0x1f][..], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01], &[0x80], &[]] {
+            assert!(read(wrong).is_err(), "{wrong:?} is no number");
+        }
+    }
+
+    #[test]
+    fn tags_ascend_and_fields_fill_their_size() {
+        let read = |bytes: &'static [u8]| {
+            let mut r = Reader::new(Bytes::from_static(bytes), true);
+            r.tagged_fields(|r, tag| if tag == 1 { r.int8("one").map(|_| true) } else { Ok(false) })
+        };
+        let unknown = read(&[2, 1, 1, 42, 7, 2, b'h', b'i']).unwrap();
+        assert_eq!(unknown.iter().map(|field| (field.tag, &field.bytes[..])).collect::<Vec<_>>(), [(7, &b"hi"[..])]);
+        for (wrong, says) in [
+            (&[2, 7, 0, 7, 0][..], "tag 7 is out of order"),
+            (&[1, 1, 2, 42, 43], "tag 1 has 1 bytes more than its field"),
+            (&[1, 1, 0, 42], "one: needs 1 bytes, 0 left"),
+            (&[1, 7, 9, 42], "needs 9 bytes, 1 left"),
+        ] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains(says), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn records_are_slices_of_the_frame() {
+        let (mut w, api) = (Writer::new(), ApiKey::Produce);
+        let header = RequestHeader {
+            api,
+            version: 9,
+            correlation_id: 1,
+            client_id: None,
+            tagged_fields: TaggedFields::default(),
+        };
+        let mut request = ProduceRequest::default();
+        request.topic_data.push(Default::default());
+        request.topic_data[0].partition_data.push(Default::default());
+        request.topic_data[0].partition_data[0].records = Some(Bytes::from(vec![7; 100]));
+
+        let frame = Frame::request(&mut w, &header, &request).unwrap().body();
+        let (_, body) = RequestHeader::decode(frame.clone()).unwrap();
+        let decoded = ProduceRequest::decode(9, body).unwrap();
+        let records = decoded.topic_data[0].partition_data[0].records.as_ref().unwrap();
+        assert!(frame.as_ptr_range().contains(&records.as_ptr()), "the records were copied");
+    }
+}

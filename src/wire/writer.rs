@@ -316,3 +316,74 @@ enum Refusal {
     #[error("a frame of {bytes} bytes, at most 2147483647 can be sent")]
     FrameTooLong { bytes: usize },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::api_versions::ApiVersionsResponse;
+    use crate::wire::messages::describe_groups::{DescribeGroupsResponse, DescribedGroup};
+    use crate::wire::messages::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
+    use crate::wire::tagged::TaggedField;
+    use crate::wire::{ApiKey, Frame, Message, RequestHeader};
+
+    fn header(api: ApiKey, version: i16) -> RequestHeader {
+        let tagged_fields = TaggedFields::default();
+        RequestHeader { api, version, correlation_id: 7, client_id: None, tagged_fields }
+    }
+
+    #[test]
+    fn large_records_are_spliced_and_the_length_counts_them() {
+        let partitions = [3, 10_000, 4, 20_000].map(|size| Bytes::from(vec![size as u8; size]));
+        let of = |records: &Bytes| PartitionData { records: Some(records.clone()), ..Default::default() };
+        let topic = FetchableTopicResponse { partitions: partitions.iter().map(of).collect(), ..Default::default() };
+        let response = FetchResponse { responses: vec![topic], ..Default::default() };
+
+        let mut w = Writer::new();
+        let frame = Frame::response(&mut w, &header(ApiKey::Fetch, 18), &response).unwrap();
+        let segments: Vec<Bytes> = frame.segments().collect();
+        assert_eq!(segments.len(), 5);
+        assert_eq!((segments[1].as_ptr(), segments[3].as_ptr()), (partitions[1].as_ptr(), partitions[3].as_ptr()));
+        assert_eq!(segments[0][..4], (frame.size() as i32 - 4).to_be_bytes());
+        assert_eq!(segments.iter().map(Bytes::len).sum::<usize>(), frame.size());
+
+        let body = frame.body().slice(5..); // behind the correlation id and no tagged fields
+        assert_eq!(FetchResponse::decode(18, body), Ok(response));
+    }
+
+    #[test]
+    fn tagged_fields_go_out_in_order_with_the_shortest_sizes() {
+        let mut response = ApiVersionsResponse { finalized_features_epoch: 5, ..Default::default() };
+        let field = |tag, size| TaggedField { tag, bytes: Bytes::from(vec![b'x'; size]) };
+        response.tagged_fields = vec![field(0, 1), field(2, 300), field(9, 0)].into();
+
+        let mut w = Writer::new();
+        let body = Frame::response(&mut w, &header(ApiKey::ApiVersions, 3), &response).unwrap().body();
+        let tail = &body[4 + 2 + 1 + 4..]; // correlation id, error, no APIs, throttle time
+        assert_eq!(tail[..4], [4, 0, 1, b'x']);
+        assert_eq!(tail[4..14], [1, 8, 0, 0, 0, 0, 0, 0, 0, 5]);
+        assert_eq!(tail[14..18], [2, 0xac, 0x02, b'x']);
+        assert_eq!(tail[tail.len() - 2..], [9, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_said_refuses_the_frame_and_leaves_the_writer_clean() {
+        let mut w = Writer::new();
+        let mut request = FetchRequest { replica_id: 3, ..Default::default() };
+        let error = Frame::request(&mut w, &header(ApiKey::Fetch, 18), &request).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "FetchRequest v18: no field for FetchRequest.replica_id in this version, \
+             and without it another thing would be asked for"
+        );
+
+        let group = DescribedGroup { group_id: "g".repeat(40_000).into(), ..Default::default() };
+        let response = DescribeGroupsResponse { groups: vec![group], ..Default::default() };
+        let error = Frame::response(&mut w, &header(ApiKey::DescribeGroups, 2), &response).unwrap_err();
+        assert!(error.to_string().ends_with("a text of 40000 bytes, at most 32767 fit in this version"), "{error}");
+        assert!(Frame::response(&mut w, &header(ApiKey::DescribeGroups, 5), &response).is_ok());
+
+        request.replica_id = -1;
+        let frame = Frame::request(&mut w, &header(ApiKey::Fetch, 18), &request).unwrap();
+        assert_eq!(frame.size(), frame.segments().next().unwrap().len());
+    }
+}

@@ -6,6 +6,7 @@
 //! - No mutation of any of them makes our decoder panic, or allocate more than a small multiple of its input.
 
 #![allow(clippy::disallowed_methods, reason = "it reads this repository, on a real disk")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +29,11 @@ struct Codec {
 }
 
 macro_rules! apis {
-    ($($(#[$_doc:meta])* $name:ident = $_key:literal, $_v:expr, $_a:expr, $_f:expr, $_w:ident, $module:ident::$request:ident;)*) => {
+    ($(
+        $(#[$_doc:meta])*
+        $name:ident = $_key:literal, $_versions:expr, $_advertised:expr, $_flexible:expr, $_by:ident,
+        $module:ident::$request:ident;
+    )*) => {
         const CODECS: &[Codec] = &[$(Codec {
             api: ApiKey::$name,
             request: request_again::<messages::$module::$request>,
@@ -102,9 +107,6 @@ fn recorded() -> Vec<Recorded> {
     frames
 }
 
-/// The recorded frames that are not encoded to the same bytes, and why.
-const NOT_THE_SAME: &[(&str, &str)] = &[];
-
 #[test]
 fn recorded_frames_decode_completely_and_encode_to_the_same_bytes() {
     let mut differ = BTreeSet::new();
@@ -125,7 +127,6 @@ fn recorded_frames_decode_completely_and_encode_to_the_same_bytes() {
             Err(error) => drop(differ.insert(format!("{name}: {error}"))),
         }
     }
-    differ.retain(|line| !NOT_THE_SAME.iter().any(|(name, _)| line.starts_with(name)));
     assert!(differ.is_empty(), "{} frames differ:\n{}", differ.len(), Vec::from_iter(differ).join("\n"));
     assert!(same > 600, "only {same} frames were looked at");
 }
@@ -243,9 +244,8 @@ fn by_the_oracle(api: ApiKey, version: i16, is_request: bool, body: &Bytes) -> R
     if rest.is_empty() { Ok(again.freeze()) } else { Err(format!("{} bytes left", rest.len())) }
 }
 
-/// How many bytes of memory a byte of input may cost: the smallest element is two bytes long on the wire, and a
-/// structure of empty strings in memory.
-const MEMORY_PER_BYTE: usize = 100;
+/// How many bytes of memory a byte of input may cost: an empty string is one byte on the wire, and 32 as a `Text`.
+const MEMORY_PER_BYTE: usize = 64;
 
 #[test]
 fn no_bytes_make_the_decoder_panic_or_allocate_without_measure() {
@@ -256,12 +256,12 @@ fn no_bytes_make_the_decoder_panic_or_allocate_without_measure() {
     each_random_body(seed, 2, true, |api, version, _, body| bodies.push((api, version, body)));
 
     for (api, version, body) in bodies {
-        for _ in 0..20 {
+        for _ in 0..50 {
             let mutated = mutate(&body, &mut random);
             let try_both = || (codec(api).try_both)(version, &mutated);
             let (result, allocated) = allocated_by(|| catch_unwind(AssertUnwindSafe(try_both)));
             assert!(result.is_ok(), "{api} v{version} panics at {mutated:?}");
-            let bound = 1024 + 2 * MEMORY_PER_BYTE * mutated.len();
+            let bound = 1024 + MEMORY_PER_BYTE * mutated.len();
             assert!(allocated <= bound, "{api} v{version} allocates {allocated} bytes for {mutated:?}");
         }
     }

@@ -32,11 +32,11 @@ fn a_field_becomes_a_member_a_read_and_a_write() {
     for line in [
         "    /// whom",
         "    pub names: Vec<Name>,",
-        "            names: if version >= 1 { r.array(\"names\", 2, |r| Name::read(version, r))? } else { Vec::new() },",
+        "names: if version >= 1 { r.array(\"names\", 2, |r| Name::read(version, r))? } else { Vec::new() },",
         "                0 if version >= 3 => it.loudness = r.int32(\"loudness\")?,",
         "            loudness: -1,",
         "            last: if version >= 2 { r.nullable_text(\"last\")? } else { None },",
-        "            greeting: if version >= 1 { r.nullable_text(\"greeting\")? } else { Some(r.text(\"greeting\")?) },",
+        "greeting: if version >= 1 { r.nullable_text(\"greeting\")? } else { Some(r.text(\"greeting\")?) },",
         "        if version >= 2 {\n            w.nullable_text(self.last.as_ref());\n        }",
         "        } else if !self.names.is_empty() {\n            w.refuse(\"GreetRequest.names\");\n        }",
         "    Greet = 99, 0..=3, 0..=3, Some(2), Broker, greet::GreetRequest;",

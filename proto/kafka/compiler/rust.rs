@@ -191,8 +191,9 @@ impl Shape<'_> {
         }
         say(out, 2, "w.known_and_tagged_fields(known, &self.tagged_fields, |w, tag| match tag {");
         for (place, field) in known.iter().enumerate() {
-            let tag = field.tag.filter(|_| place + 1 < known.len()).map_or("_".to_owned(), |tag| tag.to_string());
-            say(out, 3, &format!("{tag} => {},", self.write(field)));
+            let (tag, is_last) = (field.tag.unwrap_or_default(), place + 1 == known.len());
+            let pattern = if is_last { "_".to_owned() } else { tag.to_string() };
+            say(out, 3, &format!("{pattern} => {},", self.write(field)));
         }
         say(out, 2, "});");
     }

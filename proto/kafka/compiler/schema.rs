@@ -67,7 +67,7 @@ pub enum Kind {
     Records,
     Error,
     Struct(String),
-    Array(Box<Kind>),
+    Array(Box<Self>),
 }
 
 impl Kind {
