@@ -1,6 +1,8 @@
 //! Turns `proto/` into Rust before the crate is compiled: protobuf services and messages, without a `protoc`, and
 //! Kafka's messages, from our own schemas.
 
+#![allow(clippy::disallowed_methods, reason = "it reads and writes files of the build, on a real disk")]
+
 #[path = "proto/kafka/compiler/mod.rs"]
 mod compiler;
 
