@@ -49,19 +49,17 @@ impl Random {
     }
 }
 
-/// Writes one message of one version.
+/// Writes one message of one version, sometimes with tagged fields that its schema does not know.
 pub struct Filler<'a> {
     api: &'a Api,
     version: i16,
     random: &'a mut Random,
-    /// Tagged fields that the schema does not know are written too.
-    unknown_tags: bool,
     bytes: Vec<u8>,
 }
 
 impl<'a> Filler<'a> {
-    pub fn new(api: &'a Api, version: i16, random: &'a mut Random, unknown_tags: bool) -> Self {
-        Self { api, version, random, unknown_tags, bytes: Vec::new() }
+    pub fn new(api: &'a Api, version: i16, random: &'a mut Random) -> Self {
+        Self { api, version, random, bytes: Vec::new() }
     }
 
     pub fn message(mut self, fields: &[Field]) -> Vec<u8> {
@@ -84,7 +82,7 @@ impl<'a> Filler<'a> {
 
     fn tagged_fields(&mut self, mut known: Vec<&Field>) {
         known.retain(|_| self.random.one_in(2));
-        let unknown = if self.unknown_tags && self.random.one_in(4) { 1 + self.random.below(3) } else { 0 };
+        let unknown = if self.random.one_in(4) { 1 + self.random.below(3) } else { 0 };
         self.unsigned_varint((known.len() + unknown) as u32);
         for field in known {
             let before = std::mem::take(&mut self.bytes);
