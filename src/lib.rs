@@ -14,7 +14,7 @@
 //! | floor | rooms | what is there |
 //! |---|---|---|
 //! | 0 ground | `base` | ids, limits, and the six seams to the world outside |
-//! | 1 formats | `config` `rpc` `telemetry` | bytes and texts to values and back; logs and health |
+//! | 1 formats | `config` `rpc` `telemetry` `wire` | bytes and texts to values and back; logs and health |
 //! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
 //! | 5 bodies | `quorum` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
@@ -44,6 +44,7 @@ pub mod base;
 pub mod config;
 pub mod rpc;
 pub mod telemetry;
+pub mod wire;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;

@@ -2,8 +2,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the node from the world outside")]
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
+mod allocations;
 mod seams;
 mod server;
+mod wire_filler;
+mod wire_frames;
+mod wire_language;
 
 #[path = "../sim/world/mod.rs"]
 #[allow(dead_code, reason = "the simulator uses all of it")]
