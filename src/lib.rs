@@ -15,6 +15,8 @@
 //! |---|---|---|
 //! | 0 ground | `base` | ids, limits, and the six seams to the world outside |
 //! | 1 formats | `config` `rpc` `telemetry` | bytes and texts to values and back; logs and health |
+//! | 2 facts | `metadata` | everything that can become so, and the image it makes |
+//! | 3 minds | `controller` | pure judgement: no IO, no clock, no chance |
 //! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
 //! | 5 bodies | `quorum` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
@@ -44,6 +46,9 @@ pub mod base;
 pub mod config;
 pub mod rpc;
 pub mod telemetry;
+
+// Floor 2, facts: pure.
+pub mod metadata;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
