@@ -22,8 +22,6 @@
 //! | 6 doors | `server` | decode, ask one body, encode |
 //! | 7 roof | `node` `cli` | a node assembled; the command line |
 //!
-//! Floors 2 (facts) and 3 (minds: pure judgement, no IO, no clock) are where metadata, controller and replicas go.
-//!
 //! # How things live
 //!
 //! - **A start**: `cli` reads the settings (`config`), builds the world (`host`) and starts a `node`: directory, ports,
@@ -49,6 +47,9 @@ pub mod telemetry;
 
 // Floor 2, facts: pure.
 pub mod metadata;
+
+// Floor 3, minds: pure and deterministic.
+pub mod controller;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
