@@ -95,10 +95,10 @@ impl<'a> Judge<'a> {
         let old = &partition.state;
         let mut new = PartitionState { isr: plan.isr, recovery: plan.recovery, ..*old };
         new.elr = old.elr.without(plan.lost).without(plan.isr);
-        if plan.wiped && old.last_known_leader.is_some_and(|node| !partition.only(node).and(plan.lost).is_empty()) {
+        let clean = self.elect(partition, &mut new, plan.election);
+        if plan.wiped && new.last_known_leader.is_some_and(|node| partition.only(node) == plan.lost) {
             new.last_known_leader = None;
         }
-        let clean = self.elect(partition, &mut new, plan.election);
         let min_isr = partition.effective_min_isr(self.min_insync_replicas);
         new.elr = if new.isr.len() >= min_isr || !clean {
             ReplicaSet::EMPTY

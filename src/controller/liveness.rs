@@ -16,7 +16,7 @@
 //! Three guards against a controller that is itself the problem:
 //! - *self-distrust*: after a tick that came too late, silence counts only from now: it was not listening;
 //! - *storm*: when more than half of the nodes (and more than one) fall silent at the same time, the network near the
-//!   controller is the likelier cause. Verdicts by time wait until a quorum has confirmed the reign at two ticks in a row;
+//!   controller is the likelier cause. Verdicts by time wait until a quorum has confirmed the reign, twice in a row;
 //! - *one at a time*: a verdict is only a wish to fence; each is decided on the draft that holds the one before.
 //!
 //! Invariants: time is what the caller says; nothing here is replicated. Every controller keeps such a table, so that

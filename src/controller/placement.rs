@@ -65,8 +65,8 @@ impl Assignment {
         let mut partitions = Vec::with_capacity(replicas.len());
         for own in replicas {
             check_replicas(image, own, width)?;
-            let nobody = || format!("none of the nodes {own:?} is active, so nobody could lead");
-            partitions.push(born(image, own).ok_or_else(|| Refusal::InvalidReplicaAssignment.because(nobody()))?);
+            let nobody = || Refusal::InvalidReplicaAssignment.because("a partition needs an active node to lead it");
+            partitions.push(born(image, own).ok_or_else(nobody)?);
         }
         Ok(Self { partitions })
     }

@@ -3,6 +3,6 @@
 
 mod placement;
 mod promises;
-//mod script;
+mod script;
 mod walk;
 mod world;

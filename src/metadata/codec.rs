@@ -24,7 +24,8 @@ use proto::fact::Fact as Kind;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
     #[error(
-        "entry {at} of the metadata log needs feature level {level}, this program knows up to {max}: start a newer version",
+        "entry {at} of the metadata log needs feature level {level}, this program knows up to {max}: \
+         start a newer version",
         max = FeatureLevel::MAX
     )]
     TooNew { at: MetadataIndex, level: FeatureLevel },

@@ -11,7 +11,8 @@ fn placed(racks: &[(Option<&str>, i32)], partitions: i32, replication_factor: i1
     let mut world = World::of(0);
     let nodes = racks.iter().flat_map(|(rack, count)| (0..*count).map(move |_| rack));
     for (number, rack) in (1..).zip(nodes) {
-        world.join(crate::metadata::nodes::Registration { rack: rack.map(str::to_owned), ..registration(number) }, None);
+        world
+            .join(crate::metadata::nodes::Registration { rack: rack.map(str::to_owned), ..registration(number) }, None);
     }
     let topic = NewTopic { name: "t".into(), partitions, replication_factor, ..NewTopic::default() };
     world.must(Command::CreateTopics(CreateTopics { topics: vec![topic], validate_only: false }));

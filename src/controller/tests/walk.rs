@@ -99,7 +99,8 @@ fn create(dice: &mut Dice) -> Command {
         _ => vec![],
     };
     let (name, partitions) = (name(dice), 1 + dice.below(4) as i32);
-    let topic = NewTopic { name, partitions, replication_factor: 1 + dice.below(4) as i16, assignments: vec![], configs };
+    let topic =
+        NewTopic { name, partitions, replication_factor: 1 + dice.below(4) as i16, assignments: vec![], configs };
     Command::CreateTopics(CreateTopics { topics: vec![topic], validate_only: false })
 }
 

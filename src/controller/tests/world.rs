@@ -2,7 +2,9 @@
 
 use super::promises::Promises;
 use crate::base::clock::WallMillis;
-use crate::base::ids::{BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, Uuid};
+use crate::base::ids::{
+    BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, Uuid,
+};
 use crate::base::machine::Decision;
 use crate::controller::{Command, Defaults, Env, Fence, Found, Refused, Register, Reply, Unfence, decide};
 use crate::metadata::configs::ConfigScope;
