@@ -15,12 +15,12 @@
 //! |---|---|---|
 //! | 0 ground | `base` | ids, limits, and the six seams to the world outside |
 //! | 1 formats | `config` `rpc` `telemetry` `wire` | bytes and texts to values and back; logs and health |
+//! | 2 facts | `metadata` | everything that can become so, and the image it makes |
+//! | 3 minds | `controller` | pure judgement: no IO, no clock, no chance |
 //! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
 //! | 5 bodies | `quorum` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
 //! | 7 roof | `node` `cli` | a node assembled; the command line |
-//!
-//! Floors 2 (facts) and 3 (minds: pure judgement, no IO, no clock) are where metadata, controller and replicas go.
 //!
 //! # How things live
 //!
@@ -45,6 +45,12 @@ pub mod config;
 pub mod rpc;
 pub mod telemetry;
 pub mod wire;
+
+// Floor 2, facts: pure.
+pub mod metadata;
+
+// Floor 3, minds: pure and deterministic.
+pub mod controller;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;

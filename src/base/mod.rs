@@ -7,10 +7,14 @@
 //!
 //! Monotonic time is not a seam: `tokio::time` is used directly and is paused by the simulator.
 //!
-//! Reading order: ids, then the seams, then the world that holds them.
+//! Reading order: ids, time and limits, the shape of everything that decides, then the seams, then the world that holds
+//! them.
 
 pub mod ids;
 pub mod limits;
+pub mod time;
+
+pub mod machine;
 
 pub mod clock;
 pub mod disk;

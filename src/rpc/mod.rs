@@ -3,6 +3,11 @@
 //! The `.proto` files hold the documentation; a field's meaning is read there.
 #![allow(unused_qualifications, clippy::too_many_lines, reason = "generated code")]
 
+/// The metadata log.
+pub mod metadata {
+    tonic::include_proto!("dohle.metadata.v1");
+}
+
 /// Raft between controllers.
 pub mod raft {
     tonic::include_proto!("dohle.raft.v1");

@@ -1,0 +1,145 @@
+//! Configurations: set, unset, and what follows from them for partitions.
+//!
+//! Invariants: the changes of one topic, node or of the cluster are made all or none; a key that decides about
+//! replicas takes effect in the same batch.
+
+use super::draft::{Changes, Draft};
+use super::elections::settle_topic;
+use super::{Refusal, Refused};
+use crate::base::ids::{NodeId, TopicId};
+use crate::metadata::Fact;
+use crate::metadata::configs::{ConfigScope, MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION};
+use std::collections::BTreeMap;
+
+/// Changes of configurations.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlterConfigs {
+    pub resources: Vec<ConfigAlteration>,
+    /// Answer as if, and do nothing.
+    pub validate_only: bool,
+}
+
+/// The changes for one resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigAlteration {
+    pub target: ConfigTarget,
+    pub operations: Vec<(String, ConfigOperation)>,
+}
+
+/// Whom a change is for, as clients say it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigTarget {
+    Cluster,
+    Node(NodeId),
+    Topic(String),
+}
+
+/// Kafka's operations on one key. The last two are for lists, whose members are separated by commas.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigOperation {
+    Set(String),
+    Delete,
+    Append(String),
+    Subtract(String),
+}
+
+/// What became of one resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlteredConfig {
+    pub target: ConfigTarget,
+    pub outcome: Result<(), Refused>,
+}
+
+pub(super) fn alter(draft: &mut Draft<'_>, request: &AlterConfigs) -> Vec<AlteredConfig> {
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in &request.resources {
+        results.push(AlteredConfig { target: resource.target.clone(), outcome: alter_one(draft, resource) });
+    }
+    if request.validate_only {
+        draft.discard();
+    }
+    results
+}
+
+fn alter_one(draft: &mut Draft<'_>, resource: &ConfigAlteration) -> Result<(), Refused> {
+    let scope = find(draft, &resource.target)?;
+    let mut wanted: BTreeMap<&str, Option<String>> = BTreeMap::new();
+    for (key, operation) in &resource.operations {
+        let value = outcome(draft.image().configs().value(scope, key), operation);
+        check(draft, scope, key, value.as_deref())?;
+        if wanted.insert(key, value).is_some() {
+            return Err(Refusal::InvalidRequest.because(format!("the request changes {key} more than once")));
+        }
+    }
+    let mut decides_about_replicas = false;
+    for (key, value) in wanted {
+        if draft.image().configs().value(scope, key) == value.as_deref() {
+            continue;
+        }
+        decides_about_replicas |= [MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION].contains(&key);
+        let key = key.to_owned();
+        draft.record(match value {
+            Some(value) => Fact::ConfigSet { scope, key, value },
+            None => Fact::ConfigUnset { scope, key },
+        });
+    }
+    if decides_about_replicas {
+        settle(draft, scope);
+    }
+    Ok(())
+}
+
+fn find(draft: &Draft<'_>, target: &ConfigTarget) -> Result<ConfigScope, Refused> {
+    match target {
+        ConfigTarget::Cluster => Ok(ConfigScope::Cluster),
+        ConfigTarget::Node(node) => draft.registered(*node).map(|node| ConfigScope::Node(node.id)),
+        ConfigTarget::Topic(name) => {
+            let unknown = || Refusal::UnknownTopicOrPartition.because(format!("there is no topic {name}"));
+            draft.image().topics().named(name).map(|topic| ConfigScope::Topic(topic.id)).ok_or_else(unknown)
+        }
+    }
+}
+
+/// The value after an operation.
+fn outcome(present: Option<&str>, operation: &ConfigOperation) -> Option<String> {
+    let members = |list: &str| -> Vec<String> {
+        list.split(',').map(str::trim).filter(|member| !member.is_empty()).map(str::to_owned).collect()
+    };
+    let present = members(present.unwrap_or_default());
+    match operation {
+        ConfigOperation::Set(value) => Some(value.clone()),
+        ConfigOperation::Delete => None,
+        ConfigOperation::Append(more) => {
+            let new = members(more).into_iter().filter(|member| !present.contains(member));
+            Some(present.iter().cloned().chain(new).collect::<Vec<_>>().join(","))
+        }
+        ConfigOperation::Subtract(fewer) => {
+            let fewer = members(fewer);
+            Some(present.into_iter().filter(|member| !fewer.contains(member)).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+fn check(draft: &Draft<'_>, scope: ConfigScope, key: &str, value: Option<&str>) -> Result<(), Refused> {
+    if key == MIN_INSYNC_REPLICAS && matches!(scope, ConfigScope::Node(_)) {
+        let why = "leaders and controller must agree on min.insync.replicas: set it for the cluster or for a topic";
+        return Err(Refusal::InvalidConfig.because(why));
+    }
+    let Some(value) = value else { return Ok(()) };
+    (draft.env.check_config)(scope, key, value).map_err(|why| Refusal::InvalidConfig.because(why))
+}
+
+/// Applies new rules to the partitions they are for. An ELR that the new min ISR no longer protects is given up in the
+/// same batch: from now on records can be committed that its members lack.
+fn settle(draft: &mut Draft<'_>, scope: ConfigScope) {
+    let topics: Vec<TopicId> = match scope {
+        ConfigScope::Topic(topic) => vec![topic],
+        ConfigScope::Cluster => draft.image().topics().iter().map(|topic| topic.id).collect(),
+        ConfigScope::Node(_) => return,
+    };
+    let mut changes = Changes::default();
+    for topic in topics {
+        settle_topic(draft, topic, &mut changes);
+    }
+    draft.record_changes(changes);
+}
