@@ -2,3 +2,6 @@
 
 // Floor 0, ground: knows nothing of us.
 pub mod base;
+
+// Floor 1, formats: bytes <-> values, no state.
+pub mod record;
