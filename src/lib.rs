@@ -65,3 +65,4 @@ pub mod server;
 // Floor 7, roof: assembly.
 pub mod cli;
 pub mod node;
+pub mod record;

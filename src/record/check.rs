@@ -1,0 +1,138 @@
+//! Judges batches where they enter: from clients at the leader, from leaders at the follower.
+//!
+//! Invariants: what is accepted here no consumer stumbles over later, as far as can be seen without decompressing;
+//! nothing is allocated, and the work is bounded by the bytes that were sent.
+//!
+//! Absent on purpose: sequences and epochs of producers (the replica knows them), decompression.
+
+use bytes::Bytes;
+
+use super::RecordError;
+use super::batch::{Batch, BatchHeader, Codec, NO_TIMESTAMP};
+use super::records::RawRecord;
+use crate::base::clock::WallMillis;
+use crate::base::ids::Offset;
+
+/// What a topic asks of the batches that clients send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// `max.message.bytes`
+    pub bytes_max: usize,
+    /// A compacted topic needs the key of every record.
+    pub keys_required: bool,
+    pub timestamps: Timestamps,
+    pub now: WallMillis,
+}
+
+/// `message.timestamp.type`, and what goes with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timestamps {
+    /// The producer's, within `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms` of now.
+    Create { before_max_ms: i64, after_max_ms: i64 },
+    /// The time of the append.
+    Append,
+}
+
+/// The one batch that a client sent for a partition.
+///
+/// A compressed batch is not opened: its timestamps are believed as its header tells them, its keys not looked for.
+pub fn from_client(mut records: Bytes, rules: &Rules) -> Result<Batch, RecordError> {
+    let mut batch = Batch::split_from(&mut records)?;
+    if !records.is_empty() {
+        return Err(RecordError::MoreThanOneBatch(records.len()));
+    }
+    if batch.size() > rules.bytes_max {
+        return Err(RecordError::TooLarge { bytes: batch.size(), most: rules.bytes_max });
+    }
+    batch.verify()?;
+    check_header(batch.header())?;
+    let codec = batch.header().attributes.codec()?;
+    let max_timestamp = match codec {
+        Codec::None => walk(&batch, rules)?,
+        _ => batch.header().max_timestamp,
+    };
+    match rules.timestamps {
+        Timestamps::Append => batch.stamp(rules.now),
+        Timestamps::Create { .. } => {
+            if batch.header().attributes.has_append_time() {
+                return Err(RecordError::AppendTime);
+            }
+            check_timestamp(max_timestamp, 0, rules)?;
+            if max_timestamp != batch.header().max_timestamp {
+                batch.correct_max_timestamp(max_timestamp);
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// The whole batches that a leader sent, offsets and epochs assigned. Their records were judged when they came to it.
+pub fn from_leader(mut records: Bytes) -> Result<Vec<Batch>, RecordError> {
+    let mut batches = Vec::new();
+    while !records.is_empty() {
+        let batch = Batch::split_from(&mut records)?;
+        batch.verify()?;
+        if batch.header().last_offset_delta < 0 {
+            let BatchHeader { last_offset_delta, count, .. } = *batch.header();
+            return Err(RecordError::OffsetRange { last_offset_delta, count });
+        }
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+fn check_header(header: &BatchHeader) -> Result<(), RecordError> {
+    if header.base_offset != Offset(0) {
+        return Err(RecordError::BaseOffset(header.base_offset.0));
+    }
+    if header.count <= 0 {
+        return Err(RecordError::Count(header.count));
+    }
+    if header.last_offset_delta != header.count - 1 {
+        return Err(RecordError::OffsetRange { last_offset_delta: header.last_offset_delta, count: header.count });
+    }
+    if header.attributes.is_control() {
+        return Err(RecordError::ControlBatch);
+    }
+    if header.has_producer() && header.base_sequence < 0 {
+        return Err(RecordError::Sequence(header.base_sequence));
+    }
+    Ok(())
+}
+
+/// Walks the records once. Returns the largest timestamp among them.
+fn walk(batch: &Batch, rules: &Rules) -> Result<WallMillis, RecordError> {
+    let header = batch.header();
+    let mut rest = &batch.body()[..];
+    let mut max_timestamp = NO_TIMESTAMP;
+    // Ends early on a count that is too large: a record takes at least one byte.
+    for record in 0..header.count {
+        let raw = RawRecord::take(&mut rest).map_err(|what| RecordError::Malformed { record, what })?;
+        if raw.offset_delta != record {
+            return Err(RecordError::OffsetDelta { record, offset_delta: raw.offset_delta });
+        }
+        if rules.keys_required && raw.key.is_none() {
+            return Err(RecordError::NoKey { record });
+        }
+        let timestamp = WallMillis(header.base_timestamp.0.wrapping_add(raw.timestamp_delta));
+        check_timestamp(timestamp, record, rules)?;
+        max_timestamp = max_timestamp.max(timestamp);
+    }
+    if !rest.is_empty() {
+        return Err(RecordError::Malformed { record: header.count, what: "bytes follow the last record" });
+    }
+    Ok(max_timestamp)
+}
+
+fn check_timestamp(timestamp: WallMillis, record: i32, rules: &Rules) -> Result<(), RecordError> {
+    let Timestamps::Create { before_max_ms, after_max_ms } = rules.timestamps else { return Ok(()) };
+    let ahead = timestamp.0.saturating_sub(rules.now.0);
+    let behind = rules.now.0.saturating_sub(timestamp.0);
+    if timestamp != NO_TIMESTAMP && (ahead > after_max_ms || behind > before_max_ms) {
+        return Err(RecordError::Timestamp { record, timestamp: timestamp.0 });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What can be wrong with a batch.
+
+/// Why a batch is refused. `record` counts from 0 within the batch.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the bytes end inside a batch: {needed} are needed, {there} are there")]
+    Truncated { needed: usize, there: usize },
+    #[error("the batch says that it is {0} bytes long, less than its own header")]
+    Length(i32),
+    #[error("the batch has the old message format {0}; send format 2, as every client since Kafka 0.11 does")]
+    OldFormat(u8),
+    #[error("there is no message format {0}")]
+    UnknownFormat(u8),
+    #[error("the checksum in the batch is {stored:#010x}, that of its bytes {computed:#010x}")]
+    Crc { stored: u32, computed: u32 },
+    #[error("there is no compression codec {0}")]
+    UnknownCodec(u8),
+    #[error("the batch has {bytes} bytes, at most {most} are allowed here (max.message.bytes)")]
+    TooLarge { bytes: usize, most: usize },
+    #[error("{0} bytes follow the batch; one batch for each partition is allowed")]
+    MoreThanOneBatch(usize),
+    #[error("the base offset is {0}; a client must send 0")]
+    BaseOffset(i64),
+    #[error("the batch says that it holds {0} records")]
+    Count(i32),
+    #[error("the last offset delta {last_offset_delta} does not fit a batch of {count} records")]
+    OffsetRange { last_offset_delta: i32, count: i32 },
+    #[error("clients may not write control batches")]
+    ControlBatch,
+    #[error("the batch has a producer id but the base sequence {0}")]
+    Sequence(i32),
+    #[error("the records are compressed")]
+    Compressed,
+    #[error("record {record} is malformed: {what}")]
+    Malformed { record: i32, what: &'static str },
+    #[error("record {record} has the offset delta {offset_delta}")]
+    OffsetDelta { record: i32, offset_delta: i32 },
+    #[error("record {record} has no key, and the topic is compacted")]
+    NoKey { record: i32 },
+    #[error(
+        "record {record} has the timestamp {timestamp}, too far from now (message.timestamp.before.max.ms and after)"
+    )]
+    Timestamp { record: i32, timestamp: i64 },
+    #[error("the batch claims an append time, which is the broker's to set")]
+    AppendTime,
+}
+
+/// The sorts of refusal that a client can tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordErrorKind {
+    /// Damaged on the way: sending it again may help.
+    Corrupt,
+    /// Sent as it is, and wrong.
+    Invalid,
+    InvalidTimestamp,
+    TooLarge,
+    UnsupportedFormat,
+    UnsupportedCompression,
+}
+
+impl RecordError {
+    pub fn kind(&self) -> RecordErrorKind {
+        match self {
+            Self::Truncated { .. } | Self::Length(_) | Self::UnknownFormat(_) | Self::Crc { .. } => {
+                RecordErrorKind::Corrupt
+            }
+            Self::OldFormat(_) => RecordErrorKind::UnsupportedFormat,
+            Self::UnknownCodec(_) | Self::Compressed => RecordErrorKind::UnsupportedCompression,
+            Self::TooLarge { .. } => RecordErrorKind::TooLarge,
+            Self::Timestamp { .. } | Self::AppendTime => RecordErrorKind::InvalidTimestamp,
+            Self::MoreThanOneBatch(_)
+            | Self::BaseOffset(_)
+            | Self::Count(_)
+            | Self::OffsetRange { .. }
+            | Self::ControlBatch
+            | Self::Sequence(_)
+            | Self::Malformed { .. }
+            | Self::OffsetDelta { .. }
+            | Self::NoKey { .. } => RecordErrorKind::Invalid,
+        }
+    }
+
+    /// The record that is to blame, where it is one record.
+    pub fn record(&self) -> Option<i32> {
+        match self {
+            Self::Malformed { record, .. }
+            | Self::OffsetDelta { record, .. }
+            | Self::NoKey { record }
+            | Self::Timestamp { record, .. } => Some(*record),
+            _ => None,
+        }
+    }
+}
