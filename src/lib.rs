@@ -7,6 +7,9 @@ pub mod base;
 pub mod config;
 pub mod rpc;
 
+// Floor 3, minds: pure and deterministic.
+pub mod replica;
+
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
 mod net;

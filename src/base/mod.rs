@@ -11,6 +11,7 @@
 
 pub mod ids;
 pub mod limits;
+pub mod time;
 
 pub mod clock;
 pub mod disk;
