@@ -228,20 +228,19 @@ impl Leader {
     }
 
     /// A follower tells how far its log reaches.
-    pub fn on_ack(&mut self, ack: &Ack, now: Millis, effects: &mut LeaderEffects) {
+    pub fn on_ack(&mut self, from: NodeId, ack: &Ack, now: Millis, effects: &mut LeaderEffects) {
         let log_end = self.log.end;
-        let speaker = self
-            .followers
-            .iter_mut()
-            .find(|follower| follower.speaks_on(ack.stream)); // R6
-        match speaker {
-            Some(follower) if ack.ends.end <= log_end => follower.advance(ack.ends, log_end, now),
-            Some(follower) => {
-                follower.forget(); // it has what we never sent: compare logs again
-                return effects.push(LeaderEffect::RefuseStream(ack.stream));
-            }
-            None => return effects.push(LeaderEffect::RefuseStream(ack.stream)),
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.id == from) else {
+            return effects.push(LeaderEffect::RefuseStream(ack.stream));
+        };
+        if !follower.speaks_on(ack.stream) {
+            return effects.push(LeaderEffect::RefuseStream(ack.stream)); // R6
         }
+        if ack.ends.end > log_end {
+            follower.forget(); // it has what we never sent: compare logs again
+            return effects.push(LeaderEffect::RefuseStream(ack.stream));
+        }
+        follower.advance(ack.ends, log_end, now);
         self.review(now, effects);
     }
 

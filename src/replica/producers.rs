@@ -204,10 +204,9 @@ impl Producers {
         self.known.retain(|_, producer| producer.since < end);
         let mut rollback = Rollback::Done;
         for producer in self.known.values_mut() {
-            let had_any = !producer.window.is_empty();
             let cut = producer.window.truncate_to(end);
             let marker_cut = producer.last_marker.is_some_and(|at| at >= end);
-            if marker_cut || (cut && had_any && producer.window.is_empty()) {
+            if marker_cut || (cut && producer.window.is_empty()) {
                 rollback = Rollback::RebuildNeeded;
             }
             producer.current_txn_first_offset = producer.current_txn_first_offset.filter(|first| *first < end);
@@ -232,11 +231,9 @@ impl Producers {
     /// Takes up a snapshot. Its batches count as appended now: how long ago it was no clock here can tell.
     pub fn import(&mut self, rows: impl IntoIterator<Item = ProducerRow>, now: Millis) {
         for row in rows {
-            let since = Offset(row.last_offset.0 - i64::from(row.offset_delta));
-            let fresh = || Producer::new(row.producer_epoch, since, now);
+            // Where this producer began is unknown: no truncation may take the snapshot's first batch for it.
+            let fresh = || Producer::new(row.producer_epoch, Offset(-1), now);
             let producer = self.known.entry(row.producer_id).or_insert_with(fresh);
-            // What came before the snapshot is unknown: no truncation may take it for this producer's beginning.
-            producer.since = Offset(-1);
             producer.enter(row.producer_epoch);
             producer.coordinator_epoch = row.coordinator_epoch;
             producer.current_txn_first_offset = Some(row.current_txn_first_offset).filter(|first| first.0 >= 0);

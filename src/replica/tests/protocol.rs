@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::{Tally, World};
 
 const SEEDS: u64 = 300;
-const STEPS: usize = 2000;
+const STEPS: usize = 6000;
 
 #[test]
 fn protocol_keeps_what_it_acknowledged() {

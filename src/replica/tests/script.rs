@@ -302,7 +302,7 @@ impl Stage {
             "log_start" => leader.on_log_start(Offset(words.place(1))),
             "tick" => leader.tick(now, &mut effects),
             "close" => leader.on_stream_closed(StreamId(words.place(1) as u64), now, &mut effects),
-            "ack" => leader.on_ack(&ack(words), now, &mut effects),
+            "ack" => leader.on_ack(NodeId((words.place(1) / 10) as i32), &ack(words), now, &mut effects),
             "policy" => leader.on_policy_changed(policy(words), now, &mut effects),
             "open" => {
                 let (opener, open) = opening(words, leader.leader_epoch());
@@ -581,7 +581,7 @@ fn marks(words: &Words) -> Marks {
     }
 }
 
-/// `ack <stream> <end> [flushed=<end>] [start=0]`
+/// `ack <stream> <end> [flushed=<end>] [start=0]`; stream 21 is of broker 2
 fn ack(words: &Words) -> Ack {
     let end = words.place(2);
     let log_start = Offset(words.or("start", 0));

@@ -17,6 +17,8 @@ use crate::replica::{Durability, StreamId};
 
 const BROKERS: usize = 3;
 const CLIENTS: usize = 2;
+/// Kinds of trouble; each seed knows only some of them, in its own measure, so that each meets the others' absence.
+const TROUBLES: usize = 8;
 const HEALING_STEPS: usize = 20_000;
 
 /// What happened, so that a run in which nothing did is not taken for a proof.
@@ -84,6 +86,11 @@ struct Flight {
 
 pub(super) struct World {
     random: u64,
+    /// One kind of trouble per place, as often as it is to come.
+    troubles: Vec<usize>,
+    trouble_in_1000: usize,
+    /// Of so many messages one is delivered when its turn has come.
+    slowness: usize,
     now: Millis,
     policy: Policy,
     controller: Controller,
@@ -124,8 +131,11 @@ impl World {
         for broker in &mut brokers {
             broker.start(broker.epoch, 0, Millis(0));
         }
-        Self {
+        let mut world = Self {
             random: seed,
+            troubles: Vec::new(),
+            trouble_in_1000: 0,
+            slowness: 1,
             now: Millis(0),
             policy,
             controller,
@@ -140,14 +150,26 @@ impl World {
             committed: Vec::new(),
             produced: BTreeMap::new(),
             tally: Tally::default(),
+        };
+        world.choose_temper();
+        let first = world.controller.now().clone();
+        (0..BROKERS).for_each(|id| world.act_on(id, &first));
+        world
+    }
+
+    fn choose_temper(&mut self) {
+        self.trouble_in_1000 = [2, 8, 8, 40][self.below(4)];
+        self.slowness = [1, 1, 2, 6][self.below(4)];
+        for kind in 0..TROUBLES {
+            let often = [0, 1, 1, 4][self.below(4)];
+            self.troubles.extend(std::iter::repeat_n(kind, often));
         }
     }
 
     /// A stretch of trouble, then healing, after which everything must come to rest in order.
     pub(super) fn run(mut self, steps: usize) -> Tally {
         for _ in 0..steps {
-            let dice = self.below(1000);
-            if dice < 40 {
+            if self.below(1000) < self.trouble_in_1000 {
                 self.trouble();
             } else {
                 self.progress();
@@ -179,17 +201,17 @@ impl World {
         self.now = self.now.plus(self.random % 4);
         let id = self.any_broker();
         match self.below(100) {
-            0..10 => self.learn_metadata(id),
-            10..18 => self.open(id),
-            18..22 => self.wake(id),
-            22..28 => self.flush(id),
-            28..30 => self.checkpoint(id),
-            30..45 => self.push_data(),
-            45..70 => self.deliver(),
-            70..82 => self.produce(),
-            82..90 => self.answer(),
-            90..94 => self.deliver_proposal(),
-            94..98 => self.deliver_outcome(),
+            0..8 => self.learn_metadata(id),
+            8..13 => self.open(id),
+            13..16 => self.wake(id),
+            16..21 => self.flush(id),
+            21..22 => self.checkpoint(id),
+            22..38 => self.push_data(),
+            38..72 => self.deliver(),
+            72..82 => self.produce(),
+            82..92 => self.answer(),
+            92..95 => self.deliver_proposal(),
+            95..98 => self.deliver_outcome(),
             _ => self.controller_notices(id),
         }
     }
@@ -198,29 +220,28 @@ impl World {
     fn trouble(&mut self) {
         self.tally.steps += 1;
         let id = self.any_broker();
-        match self.below(100) {
-            0..25 => self.break_stream(),
-            25..35 => self.crash(id),
-            35..42 => self.crash_machine(id),
-            42..52 => self.controller.fence(NodeId(id as i32)),
-            52..65 => self.controller.move_leader(NodeId(id as i32)),
-            65..80 => self.give_up_proposal(),
-            80..85 => self.now = self.now.plus(300), // a pause: everybody lags
-            85..97 => self.reconnect_client(),
-            _ => {
-                let client = self.below(CLIENTS);
-                self.clients[client].restart();
-            }
+        let kind = self.below(self.troubles.len().max(1));
+        match self.troubles.get(kind) {
+            Some(0) => self.break_stream(),
+            Some(1) => self.crash(id),
+            Some(2) => self.crash_machine(id),
+            Some(3) => self.controller.fence(NodeId(id as i32)),
+            Some(4) => self.controller.move_leader(NodeId(id as i32)),
+            Some(5) => self.give_up_proposal(),
+            Some(6) => self.now = self.now.plus(300), // a pause: everybody lags
+            Some(_) => self.trouble_clients(),
+            None => {}
         }
     }
 
     fn heal(&mut self) {
+        self.slowness = 1;
         for client in &mut self.clients {
             client.stops = true;
         }
         for step in 0..HEALING_STEPS {
             if step % 500 == 499 {
-                (0..CLIENTS).for_each(|_| self.reconnect_client());
+                (0..CLIENTS).for_each(|at| self.point_client(at));
             }
             self.progress();
             self.check();
@@ -449,6 +470,9 @@ impl World {
     fn deliver(&mut self) {
         let to_leader = self.below(2) == 0;
         let Some(id) = self.any_stream() else { return };
+        if self.below(self.slowness) != 0 {
+            return;
+        }
         let stream = self.streams.get_mut(&id).unwrap();
         if to_leader {
             if let Some(message) = stream.to_leader.pop_front() {
@@ -492,7 +516,7 @@ impl World {
                 }
                 stream.to_follower.push_back(ToFollower::Opened(opened));
             }
-            ToLeader::Ack(ack) => leader.on_ack(&ack, self.now, &mut effects),
+            ToLeader::Ack(ack) => leader.on_ack(stream.follower.id, &ack, self.now, &mut effects),
             ToLeader::Closed => leader.on_stream_closed(id, self.now, &mut effects),
         }
         self.do_leader(at, effects);
@@ -709,9 +733,12 @@ impl World {
         }
     }
 
-    fn reconnect_client(&mut self) {
+    fn trouble_clients(&mut self) {
         let at = self.below(CLIENTS);
-        self.point_client(at);
+        match self.below(8) {
+            0 => self.clients[at].restart(),
+            _ => self.point_client(at),
+        }
     }
 
     /// Somewhere, mostly at the present leader.
