@@ -47,12 +47,7 @@ pub enum Fault {
         "leader {leader} of epoch {leader_epoch} asks to truncate to {to}, below the high watermark {high_watermark}: \
          committed records would be lost; compare the replicas' logs before removing this one"
     )]
-    TruncationBelowHighWatermark {
-        leader: NodeId,
-        leader_epoch: LeaderEpoch,
-        to: Offset,
-        high_watermark: Offset,
-    },
+    TruncationBelowHighWatermark { leader: NodeId, leader_epoch: LeaderEpoch, to: Offset, high_watermark: Offset },
 }
 
 /// A follower asks for a partition's data from its own log's end on.

@@ -85,17 +85,8 @@ enum Phase {
 impl Follower {
     /// A replica as its log was found, or as a leader left it.
     pub fn new(log: LogEnds, high_watermark: Offset) -> Self {
-        assert!(
-            high_watermark <= log.end,
-            "the log ends at {}, below its high watermark {high_watermark}",
-            log.end
-        );
-        Self {
-            log,
-            high_watermark,
-            leadership: None,
-            phase: Phase::Detached,
-        }
+        assert!(high_watermark <= log.end, "the log ends at {}, below its high watermark {high_watermark}", log.end);
+        Self { log, high_watermark, leadership: None, phase: Phase::Detached }
     }
 
     /// Metadata names a leader. A later epoch than the one followed ends the stream.
@@ -151,18 +142,9 @@ impl Follower {
             return;
         }
         match opened {
-            Opened::Ok {
-                high_watermark,
-                log_start,
-            } => {
+            Opened::Ok { high_watermark, log_start } => {
                 self.phase = Phase::Streaming(stream);
-                self.learn(
-                    Marks {
-                        high_watermark,
-                        log_start,
-                    },
-                    effects,
-                );
+                self.learn(Marks { high_watermark, log_start }, effects);
                 self.acknowledge(effects); // the Open did not say how much is flushed
             }
             Opened::Diverged(theirs) => self.part(theirs, epochs, effects),
@@ -185,9 +167,7 @@ impl Follower {
         if self.phase != Phase::Streaming(data.stream) {
             return Taken::Drop;
         }
-        let ours = self
-            .leadership
-            .is_some_and(|leadership| leadership.leader_epoch == data.leader_epoch);
+        let ours = self.leadership.is_some_and(|leadership| leadership.leader_epoch == data.leader_epoch);
         if !ours || data.base_offset != self.log.end {
             self.reopen(0, effects);
             return Taken::Drop;
@@ -197,11 +177,7 @@ impl Follower {
 
     /// The log was written up to `end`: data that was taken is in it.
     pub fn on_appended(&mut self, end: Offset, marks: Marks, effects: &mut FollowerEffects) {
-        assert!(
-            end >= self.log.end,
-            "an append moved the log end from {} back to {end}",
-            self.log.end
-        );
+        assert!(end >= self.log.end, "an append moved the log end from {} back to {end}", self.log.end);
         self.log.end = end;
         self.learn(marks, effects);
         self.acknowledge(effects);
@@ -209,11 +185,7 @@ impl Follower {
 
     /// The log is on disk up to `flushed_end`.
     pub fn on_flushed(&mut self, flushed_end: Offset, effects: &mut FollowerEffects) {
-        assert!(
-            flushed_end <= self.log.end,
-            "flushed to {flushed_end}, past the log end {}",
-            self.log.end
-        );
+        assert!(flushed_end <= self.log.end, "flushed to {flushed_end}, past the log end {}", self.log.end);
         if flushed_end > self.log.flushed_end {
             self.log.flushed_end = flushed_end;
             self.acknowledge(effects);
@@ -229,11 +201,7 @@ impl Follower {
 
     /// The local log's start moved, as the leader told or by local retention.
     pub fn on_log_start(&mut self, log_start: Offset, effects: &mut FollowerEffects) {
-        assert!(
-            log_start <= self.log.end,
-            "the log cannot start at {log_start}, past its end {}",
-            self.log.end
-        );
+        assert!(log_start <= self.log.end, "the log cannot start at {log_start}, past its end {}", self.log.end);
         if log_start > self.log.log_start {
             self.log.log_start = log_start;
             self.acknowledge(effects);
@@ -255,11 +223,7 @@ impl Follower {
     }
 
     pub fn on_restarted(&mut self, log_start: Offset, effects: &mut FollowerEffects) {
-        self.log = LogEnds {
-            log_start,
-            end: log_start,
-            flushed_end: log_start,
-        };
+        self.log = LogEnds { log_start, end: log_start, flushed_end: log_start };
         self.high_watermark = log_start;
         self.reopen(0, effects);
     }
@@ -294,12 +258,7 @@ impl Follower {
             self.phase = Phase::Faulted;
             let (leader, leader_epoch) = (leadership.leader, leadership.leader_epoch);
             let high_watermark = self.high_watermark;
-            let fault = Fault::TruncationBelowHighWatermark {
-                leader,
-                leader_epoch,
-                to,
-                high_watermark,
-            };
+            let fault = Fault::TruncationBelowHighWatermark { leader, leader_epoch, to, high_watermark };
             return effects.push(FollowerEffect::Fault(fault));
         }
         self.phase = Phase::Detached;
@@ -340,8 +299,6 @@ impl Follower {
 ///
 /// Not the high watermark: a follower's lags, and two failovers in a row would cut committed records (KIP-101, KIP-279).
 fn truncation_point(theirs: EpochEnd, log: LogEnds, epochs: &dyn EpochLookup) -> Offset {
-    let ours = epochs
-        .end_offset_for(theirs.epoch)
-        .map_or(log.log_start, |ours| ours.end);
+    let ours = epochs.end_offset_for(theirs.epoch).map_or(log.log_start, |ours| ours.end);
     theirs.end.min(ours).min(log.end)
 }

@@ -51,10 +51,7 @@ pub struct Proposal {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The controller made it so.
-    Accepted {
-        partition_epoch: PartitionEpoch,
-        isr: Vec<NodeId>,
-    },
+    Accepted { partition_epoch: PartitionEpoch, isr: Vec<NodeId> },
     /// INELIGIBLE_REPLICA and the like: this attempt was not applied and never will be.
     Refused,
     /// FENCED_LEADER_EPOCH, INVALID_UPDATE_VERSION, UNKNOWN_TOPIC_ID…: the controller knows more; metadata will tell.
@@ -93,11 +90,7 @@ impl RemoteReplica {
             spoke_as: replica.standing.broker_epoch,
             stream: None,
             ends: None,
-            lag: LagClock {
-                caught_up_at: replica.in_isr.then_some(now),
-                mark_end: log_end,
-                mark_at: now,
-            },
+            lag: LagClock { caught_up_at: replica.in_isr.then_some(now), mark_end: log_end, mark_at: now },
         }
     }
 
@@ -180,8 +173,7 @@ impl RemoteReplica {
 
     /// How far its log counts, `None` if unheard.
     pub(super) fn counted(&self, policy: &Policy) -> Option<Offset> {
-        self.ends
-            .map(|ends| policy.durability.counted(ends.end, ends.flushed_end))
+        self.ends.map(|ends| policy.durability.counted(ends.end, ends.flushed_end))
     }
 
     /// R8: it has all that was committed, and all that the leader started with: a leader's first high watermark may be
@@ -201,9 +193,7 @@ impl RemoteReplica {
         if self.has(log_end) {
             return None;
         }
-        self.lag
-            .caught_up_at
-            .map(|at| at.plus(policy.replica_lag_time_max_ms + 1))
+        self.lag.caught_up_at.map(|at| at.plus(policy.replica_lag_time_max_ms + 1))
     }
 
     /// Has a stream of the registration that metadata knows (KIP-903), and that registration is active.

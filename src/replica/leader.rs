@@ -48,7 +48,7 @@ pub enum Acks {
 
 /// NOT_ENOUGH_REPLICAS: an append with `acks=all` could not be acknowledged as things stand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{in_sync} replicas are in sync, min.insync.replicas asks for {required}")]
+#[error("in-sync replicas: {in_sync}, required by min.insync.replicas: {required}")]
 pub struct NotEnoughReplicas {
     pub in_sync: usize,
     pub required: usize,
@@ -119,10 +119,7 @@ impl Leader {
             log,
             epoch_start: log.end,
             high_watermark,
-            followers: assignment
-                .others(me)
-                .map(|replica| RemoteReplica::new(replica, log.end, now))
-                .collect(),
+            followers: assignment.others(me).map(|replica| RemoteReplica::new(replica, log.end, now)).collect(),
             proposing: Proposing::Idle,
             attempt: 0,
             in_doubt: false,
@@ -141,21 +138,14 @@ impl Leader {
     /// Whether a batch may be taken at all.
     pub fn may_append(&self, acks: Acks) -> Result<(), NotEnoughReplicas> {
         if acks == Acks::All && !self.has_enough_replicas() {
-            return Err(NotEnoughReplicas {
-                in_sync: self.isr_len(),
-                required: self.effective_min_isr(),
-            });
+            return Err(NotEnoughReplicas { in_sync: self.isr_len(), required: self.effective_min_isr() });
         }
         Ok(())
     }
 
     /// The log was written up to `end`.
     pub fn on_appended(&mut self, end: Offset, now: Millis, effects: &mut LeaderEffects) {
-        assert!(
-            end >= self.log.end,
-            "an append moved the log end from {} back to {end}",
-            self.log.end
-        );
+        assert!(end >= self.log.end, "an append moved the log end from {} back to {end}", self.log.end);
         for follower in &mut self.followers {
             follower.before_append(self.log.end, now);
         }
@@ -165,21 +155,14 @@ impl Leader {
 
     /// The log is on disk up to `flushed_end`.
     pub fn on_flushed(&mut self, flushed_end: Offset, now: Millis, effects: &mut LeaderEffects) {
-        assert!(
-            flushed_end <= self.log.end,
-            "flushed to {flushed_end}, past the log end {}",
-            self.log.end
-        );
+        assert!(flushed_end <= self.log.end, "flushed to {flushed_end}, past the log end {}", self.log.end);
         self.log.flushed_end = self.log.flushed_end.max(flushed_end);
         self.review(now, effects);
     }
 
     /// Retention or DeleteRecords moved the log's start.
     pub fn on_log_start(&mut self, log_start: Offset) {
-        assert!(
-            log_start <= self.high_watermark,
-            "the log cannot start at {log_start}, past the high watermark"
-        );
+        assert!(log_start <= self.high_watermark, "the log cannot start at {log_start}, past the high watermark");
         self.log.log_start = self.log.log_start.max(log_start);
     }
 
@@ -206,25 +189,16 @@ impl Leader {
             return Opened::StaleBrokerEpoch;
         }
         if open.log_end < self.log.log_start {
-            return Opened::OutOfRange {
-                log_start: self.log.log_start,
-            };
+            return Opened::OutOfRange { log_start: self.log.log_start };
         }
         if let Some(divergence) = divergence(open, self.log, epochs) {
             return Opened::Diverged(divergence);
         }
         // How much it has flushed the first acknowledgement tells.
-        let ends = LogEnds {
-            log_start: open.log_start,
-            end: open.log_end,
-            flushed_end: open.log_start,
-        };
+        let ends = LogEnds { log_start: open.log_start, end: open.log_end, flushed_end: open.log_start };
         follower.open(open.stream, ends, self.log.end, now);
         self.review(now, effects);
-        Opened::Ok {
-            high_watermark: self.high_watermark,
-            log_start: self.log.log_start,
-        }
+        Opened::Ok { high_watermark: self.high_watermark, log_start: self.log.log_start }
     }
 
     /// A follower tells how far its log reaches.
@@ -276,12 +250,7 @@ impl Leader {
             self.followers.push(follower);
         }
         self.followers.sort_by_key(|follower| follower.id);
-        effects.extend(
-            known
-                .iter()
-                .filter_map(RemoteReplica::stream)
-                .map(LeaderEffect::RefuseStream),
-        );
+        effects.extend(known.iter().filter_map(RemoteReplica::stream).map(LeaderEffect::RefuseStream));
         self.adding_me = assignment.replica(self.me).adding;
         self.settle_at(assignment.partition_epoch);
         self.review(now, effects);
@@ -303,9 +272,19 @@ impl Leader {
         self.review(now, effects);
     }
 
-    /// What became of a proposal. A late answer to an earlier attempt can only teach, not refuse.
-    pub fn on_proposal_outcome(&mut self, attempt: u32, outcome: Outcome, now: Millis, effects: &mut LeaderEffects) {
-        let expected = attempt == self.attempt && self.proposing == Proposing::InFlight;
+    /// What became of a proposal. A late answer to an earlier attempt can only teach, not refuse; one to a proposal of
+    /// an earlier leadership says nothing.
+    pub fn on_proposal_outcome(
+        &mut self,
+        proposal: &Proposal,
+        outcome: Outcome,
+        now: Millis,
+        effects: &mut LeaderEffects,
+    ) {
+        if proposal.leader_epoch != self.leader_epoch {
+            return;
+        }
+        let expected = proposal.attempt == self.attempt && self.proposing == Proposing::InFlight;
         match outcome {
             Outcome::Accepted { partition_epoch, isr } if partition_epoch > self.partition_epoch => {
                 for follower in &mut self.followers {
@@ -356,13 +335,7 @@ impl Leader {
 
     /// The committed ISR, in ascending order.
     pub fn isr(&self) -> Vec<NodeId> {
-        let mut isr: Vec<_> = self
-            .followers
-            .iter()
-            .filter(|f| f.member)
-            .map(|f| f.id)
-            .chain([self.me])
-            .collect();
+        let mut isr: Vec<_> = self.followers.iter().filter(|f| f.member).map(|f| f.id).chain([self.me]).collect();
         isr.sort();
         isr
     }
@@ -376,10 +349,7 @@ impl Leader {
     /// a consumer of a later one (R14, KIP-207).
     pub fn latest_offset(&self) -> Result<Offset, OffsetNotAvailable> {
         if self.high_watermark < self.epoch_start {
-            return Err(OffsetNotAvailable {
-                high_watermark: self.high_watermark,
-                epoch_start: self.epoch_start,
-            });
+            return Err(OffsetNotAvailable { high_watermark: self.high_watermark, epoch_start: self.epoch_start });
         }
         Ok(self.high_watermark)
     }
@@ -391,19 +361,13 @@ impl Leader {
             known.id == follower
                 && known.member
                 && known.is_live()
-                && known
-                    .ends()
-                    .is_some_and(|ends| ends.log_start <= offset && offset <= ends.end)
+                && known.ends().is_some_and(|ends| ends.log_start <= offset && offset <= ends.end)
         })
     }
 
     /// DeleteRecords' low watermark: where the log starts on every replica that is heard.
     pub fn low_watermark(&self) -> Offset {
-        let heard = self
-            .followers
-            .iter()
-            .filter(|follower| follower.is_live())
-            .filter_map(RemoteReplica::ends);
+        let heard = self.followers.iter().filter(|follower| follower.is_live()).filter_map(RemoteReplica::ends);
         heard.map(|ends| ends.log_start).fold(self.log.log_start, Offset::min)
     }
 
@@ -510,9 +474,7 @@ impl Leader {
     }
 
     fn rest(&mut self, now: Millis) {
-        self.proposing = Proposing::Resting {
-            until: now.plus(PROPOSAL_REST_MS),
-        };
+        self.proposing = Proposing::Resting { until: now.plus(PROPOSAL_REST_MS) };
     }
 
     /// Time matters while a follower that holds the high watermark lags, or while a proposal rests; an idle partition
@@ -550,17 +512,11 @@ impl Assignment {
 fn divergence(open: &Open, log: LogEnds, epochs: &dyn EpochLookup) -> Option<EpochEnd> {
     let Some(last_epoch) = open.last_epoch else {
         // No records to compare: an empty log only must not start past our end.
-        let end = EpochEnd {
-            epoch: LeaderEpoch(-1),
-            end: log.end,
-        };
+        let end = EpochEnd { epoch: LeaderEpoch(-1), end: log.end };
         return (open.log_end > log.end).then_some(end);
     };
     // All our records are of later epochs: what the follower has past our start it did not get from us or our forebears.
-    let unknown = EpochEnd {
-        epoch: last_epoch,
-        end: log.log_start,
-    };
+    let unknown = EpochEnd { epoch: last_epoch, end: log.log_start };
     let ours = epochs.end_offset_for(last_epoch).unwrap_or(unknown);
     let prefix = ours.epoch == last_epoch && open.log_end <= ours.end;
     (!prefix).then_some(ours)

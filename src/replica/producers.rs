@@ -129,10 +129,7 @@ struct Producer {
 
 impl Producers {
     pub fn new(count_max: usize) -> Self {
-        Self {
-            known: BTreeMap::new(),
-            count_max,
-        }
+        Self { known: BTreeMap::new(), count_max }
     }
 
     pub fn len(&self) -> usize {
@@ -154,9 +151,7 @@ impl Producers {
                 (Verdict::Duplicate { base_offset, .. }, None) if place == 0 => first_duplicate = Some(base_offset),
                 // Some are in the log and some are not: no client sends that, and no single answer fits.
                 (Verdict::Duplicate { .. }, None) | (Verdict::Append, Some(_)) => {
-                    return Verdict::OutOfOrderSequence {
-                        expected: stamp.first_sequence,
-                    };
+                    return Verdict::OutOfOrderSequence { expected: stamp.first_sequence };
                 }
                 (Verdict::Duplicate { .. }, Some(_)) | (Verdict::Append, None) => {}
                 (refusal, _) => return refusal,
@@ -164,16 +159,9 @@ impl Producers {
             last = verdict;
         }
         match (last, first_duplicate) {
-            (
-                Verdict::Duplicate {
-                    last_offset, timestamp, ..
-                },
-                Some(base_offset),
-            ) => Verdict::Duplicate {
-                base_offset,
-                last_offset,
-                timestamp,
-            },
+            (Verdict::Duplicate { last_offset, timestamp, .. }, Some(base_offset)) => {
+                Verdict::Duplicate { base_offset, last_offset, timestamp }
+            }
             _ => last,
         }
     }
@@ -222,10 +210,7 @@ impl Producers {
 
     /// The rows of a snapshot, in ascending order of producer.
     pub fn export(&self) -> Vec<ProducerRow> {
-        self.known
-            .iter()
-            .flat_map(|(id, producer)| producer.rows(*id))
-            .collect()
+        self.known.iter().flat_map(|(id, producer)| producer.rows(*id)).collect()
     }
 
     /// Takes up a snapshot. Its batches count as appended now: how long ago it was no clock here can tell.
@@ -277,12 +262,7 @@ impl Producers {
     /// its records been deleted, while it was alive.
     fn admit(&self, high_watermark: Offset) -> Verdict {
         let full = self.known.len() >= self.count_max;
-        match full
-            && self
-                .known
-                .values()
-                .all(|producer| producer.must_be_kept(high_watermark))
-        {
+        match full && self.known.values().all(|producer| producer.must_be_kept(high_watermark)) {
             true => Verdict::TooManyProducers,
             false => Verdict::Append,
         }
@@ -291,10 +271,7 @@ impl Producers {
     /// Makes room by forgetting some of those that are idle longest. A follower whose producers must all be kept goes
     /// over the bound: its leader, whose high watermark is ahead, holds to it.
     fn evict(&mut self, high_watermark: Offset) {
-        let idle = self
-            .known
-            .iter()
-            .filter(|(_, producer)| !producer.must_be_kept(high_watermark));
+        let idle = self.known.iter().filter(|(_, producer)| !producer.must_be_kept(high_watermark));
         let mut idle: Vec<_> = idle.map(|(id, producer)| (producer.appended_at, *id)).collect();
         idle.sort_unstable();
         for (_, id) in idle.into_iter().take(self.count_max.div_ceil(EVICTED_PART)) {
@@ -339,25 +316,13 @@ impl Producer {
 
     /// Whether its retry may be under way: its last batch is not committed, or its transaction is open.
     fn must_be_kept(&self, high_watermark: Offset) -> bool {
-        let in_flight = self
-            .window
-            .last()
-            .is_some_and(|mark| mark.last_offset >= high_watermark);
+        let in_flight = self.window.last().is_some_and(|mark| mark.last_offset >= high_watermark);
         in_flight || self.current_txn_first_offset.is_some()
     }
 
     fn rows(&self, id: ProducerId) -> impl Iterator<Item = ProducerRow> {
-        let none = Mark {
-            last_sequence: Sequence(-1),
-            last_offset: Offset(-1),
-            offset_delta: 0,
-            timestamp: -1,
-        };
-        let marks = if self.window.is_empty() {
-            vec![none]
-        } else {
-            self.window.marks().to_vec()
-        };
+        let none = Mark { last_sequence: Sequence(-1), last_offset: Offset(-1), offset_delta: 0, timestamp: -1 };
+        let marks = if self.window.is_empty() { vec![none] } else { self.window.marks().to_vec() };
         marks.into_iter().map(move |mark| ProducerRow {
             producer_id: id,
             producer_epoch: self.epoch,
@@ -404,16 +369,8 @@ struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        let none = Mark {
-            last_sequence: Sequence(-1),
-            last_offset: Offset(-1),
-            offset_delta: 0,
-            timestamp: -1,
-        };
-        Self {
-            marks: [none; WINDOW],
-            len: 0,
-        }
+        let none = Mark { last_sequence: Sequence(-1), last_offset: Offset(-1), offset_delta: 0, timestamp: -1 };
+        Self { marks: [none; WINDOW], len: 0 }
     }
 }
 

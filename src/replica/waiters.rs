@@ -30,10 +30,7 @@ struct ProduceWaiter<T> {
 
 impl<T> Default for ProduceWaiters<T> {
     fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            first_deadline: None,
-        }
+        Self { waiting: VecDeque::new(), first_deadline: None }
     }
 }
 
@@ -45,11 +42,7 @@ impl<T> ProduceWaiters<T> {
     /// Waits for `last_offset` to be committed. Appends come in order of offset; only a duplicate waits for an earlier
     /// one, that of its original (R14).
     pub fn wait(&mut self, last_offset: Offset, deadline: Millis, token: T) {
-        let waiter = ProduceWaiter {
-            last_offset,
-            deadline,
-            token,
-        };
+        let waiter = ProduceWaiter { last_offset, deadline, token };
         match self.waiting.back() {
             Some(back) if back.last_offset > last_offset => {
                 let place = self.waiting.partition_point(|other| other.last_offset <= last_offset);
@@ -90,10 +83,7 @@ impl<T> ProduceWaiters<T> {
 
     /// Leadership is lost: hands everybody back (NOT_LEADER_OR_FOLLOWER).
     pub fn drain(&mut self, gone: impl FnMut(T)) {
-        std::mem::take(&mut self.waiting)
-            .into_iter()
-            .map(|waiter| waiter.token)
-            .for_each(gone);
+        std::mem::take(&mut self.waiting).into_iter().map(|waiter| waiter.token).for_each(gone);
         self.first_deadline = None;
     }
 
@@ -142,13 +132,7 @@ pub struct Fetched {
 impl<T> Default for FetchWaiters<T> {
     fn default() -> Self {
         let (filling, ripe) = (BTreeMap::new(), BTreeMap::new());
-        Self {
-            filling,
-            ripe,
-            bytes: 0,
-            arrivals: 0,
-            first_deadline: None,
-        }
+        Self { filling, ripe, bytes: 0, arrivals: 0, first_deadline: None }
     }
 }
 
@@ -198,14 +182,8 @@ impl<T> FetchWaiters<T> {
         if self.first_deadline.is_none_or(|first| now < first) {
             return;
         }
-        let filling = self
-            .filling
-            .extract_if(.., |_, waiter| waiter.deadline <= now)
-            .map(|(_, waiter)| waiter);
-        let ripe = self
-            .ripe
-            .extract_if(.., |_, waiter| waiter.deadline <= now)
-            .map(|(_, waiter)| waiter);
+        let filling = self.filling.extract_if(.., |_, waiter| waiter.deadline <= now).map(|(_, waiter)| waiter);
+        let ripe = self.ripe.extract_if(.., |_, waiter| waiter.deadline <= now).map(|(_, waiter)| waiter);
         filling.chain(ripe).for_each(|waiter| late(waiter.token));
         let left = self.filling.values().chain(self.ripe.values());
         self.first_deadline = left.map(|waiter| waiter.deadline).min();

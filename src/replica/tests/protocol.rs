@@ -3,9 +3,12 @@
 //!
 //! `REPLICA_SEED=17 cargo test protocol` replays one seed; `REPLICA_SEEDS=5000` runs more of them.
 
+mod acts;
 mod broker;
 mod client;
 mod controller;
+mod requests;
+mod streams;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -37,18 +40,9 @@ fn protocol_keeps_what_it_acknowledged() {
     // A run in which nothing happened proves nothing.
     if all >= SEEDS {
         assert!(tally.acked > 50 * all, "too few records were acknowledged: {tally:?}");
-        assert!(
-            tally.elections > 5 * all && tally.truncations > all,
-            "too few failovers: {tally:?}"
-        );
-        assert!(
-            tally.joins > 3 * all && tally.machine_crashes > all / 2,
-            "too few rejoins: {tally:?}"
-        );
-        assert!(
-            tally.duplicates > all && tally.doubts > all / 4,
-            "too few retries: {tally:?}"
-        );
+        assert!(tally.elections > 5 * all && tally.truncations > all, "too few failovers: {tally:?}");
+        assert!(tally.joins > 3 * all && tally.machine_crashes > all / 2, "too few rejoins: {tally:?}");
+        assert!(tally.duplicates > all && tally.doubts > all / 4, "too few retries: {tally:?}");
     }
 }
 

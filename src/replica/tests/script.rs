@@ -11,7 +11,7 @@ use crate::base::time::Millis;
 use crate::replica::effect::*;
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::follower::{Data, Follower, Leadership, Marks, Taken};
-use crate::replica::isr::{Outcome, Policy, Replica, Standing};
+use crate::replica::isr::{Outcome, Policy, Proposal, Replica, Standing};
 use crate::replica::leader::{Acks, Assignment, Leader};
 use crate::replica::producers::{BatchInfo, ProducerRow, Producers, Rollback, Sequence, Stamp, Verdict};
 use crate::replica::waiters::{FetchWaiters, Fetched, ProduceWaiters};
@@ -23,10 +23,7 @@ const ARROW_COLUMN: usize = 62;
 #[test]
 fn scripts_tell_what_the_minds_do() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/replica");
-    let mut scripts: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut scripts: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     scripts.sort();
     assert!(scripts.len() >= 20, "only {} scripts were found", scripts.len());
     let mut differing = Vec::new();
@@ -42,11 +39,7 @@ fn scripts_tell_what_the_minds_do() {
             differing.push(format!("{}\n{}", script.display(), difference(&expected, &actual)));
         }
     }
-    assert!(
-        differing.is_empty(),
-        "UPDATE=1 rewrites the scripts\n{}",
-        differing.join("\n")
-    );
+    assert!(differing.is_empty(), "UPDATE=1 rewrites the scripts\n{}", differing.join("\n"));
 }
 
 fn run(script: &str) -> String {
@@ -55,14 +48,8 @@ fn run(script: &str) -> String {
 }
 
 fn difference(expected: &str, actual: &str) -> String {
-    let pairs = expected
-        .lines()
-        .zip(actual.lines())
-        .enumerate()
-        .filter(|(_, (old, new))| old != new);
-    pairs
-        .map(|(at, (old, new))| format!("line {}\n  - {old}\n  + {new}\n", at + 1))
-        .collect()
+    let pairs = expected.lines().zip(actual.lines()).enumerate().filter(|(_, (old, new))| old != new);
+    pairs.map(|(at, (old, new))| format!("line {}\n  - {old}\n  + {new}\n", at + 1)).collect()
 }
 
 /// One line's words: some in a place of their own, some as `key=value`.
@@ -74,18 +61,11 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn of(line: &'a str) -> Self {
         let (named, placed): (Vec<&str>, Vec<&str>) = line.split_whitespace().partition(|word| word.contains('='));
-        Self {
-            placed,
-            named: named.into_iter().map(|word| word.split_once('=').unwrap()).collect(),
-        }
+        Self { placed, named: named.into_iter().map(|word| word.split_once('=').unwrap()).collect() }
     }
 
     fn place(&self, place: usize) -> i64 {
-        number(
-            self.placed
-                .get(place)
-                .unwrap_or_else(|| panic!("a number is missing after {:?}", self.placed)),
-        )
+        number(self.placed.get(place).unwrap_or_else(|| panic!("a number is missing after {:?}", self.placed)))
     }
 
     fn has(&self, word: &str) -> bool {
@@ -102,12 +82,7 @@ impl<'a> Words<'a> {
 
     fn nodes(&self, key: &str) -> Option<Vec<NodeId>> {
         let text = self.named.get(key)?;
-        Some(
-            text.split(',')
-                .filter(|id| !id.is_empty())
-                .map(|id| NodeId(number(id) as i32))
-                .collect(),
-        )
+        Some(text.split(',').filter(|id| !id.is_empty()).map(|id| NodeId(number(id) as i32)).collect())
     }
 }
 
@@ -126,18 +101,11 @@ impl EpochLookup for Epochs {
     fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let place = self.starts.iter().rposition(|(known, _)| *known <= epoch)?;
         let end = self.starts.get(place + 1).map_or(self.log_end, |(_, start)| *start);
-        Some(EpochEnd {
-            epoch: self.starts[place].0,
-            end,
-        })
+        Some(EpochEnd { epoch: self.starts[place].0, end })
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
-        self.starts
-            .iter()
-            .rev()
-            .find(|(_, start)| *start < self.log_end)
-            .map(|(epoch, _)| *epoch)
+        self.starts.iter().rev().find(|(_, start)| *start < self.log_end).map(|(epoch, _)| *epoch)
     }
 }
 
@@ -158,11 +126,8 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let assignment = Assignment {
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            replicas: Vec::new(),
-        };
+        let assignment =
+            Assignment { leader_epoch: LeaderEpoch(0), partition_epoch: PartitionEpoch(0), replicas: Vec::new() };
         Self {
             now: Millis(0),
             leader: None,
@@ -190,11 +155,7 @@ impl Stage {
             self.now = Millis(at as u64);
         }
         self.verb(&words);
-        let said = if self.said.is_empty() {
-            "-".to_owned()
-        } else {
-            self.said.join(", ")
-        };
+        let said = if self.said.is_empty() { "-".to_owned() } else { self.said.join(", ") };
         let gap = if remark.is_empty() { "" } else { "  " };
         format!("{:ARROW_COLUMN$} -> {said}{gap}{remark}", verb.trim_end())
     }
@@ -220,15 +181,9 @@ impl Stage {
 
     fn epochs(&mut self, words: &Words) {
         if let Some(text) = words.named.get("epochs") {
-            let start = |pair: &str| {
-                pair.split_once('@')
-                    .map(|(epoch, start)| (number(epoch), number(start)))
-                    .unwrap()
-            };
+            let start = |pair: &str| pair.split_once('@').map(|(epoch, start)| (number(epoch), number(start))).unwrap();
             let pairs = text.split(',').map(start);
-            self.epochs.starts = pairs
-                .map(|(epoch, start)| (LeaderEpoch(epoch as i32), Offset(start)))
-                .collect();
+            self.epochs.starts = pairs.map(|(epoch, start)| (LeaderEpoch(epoch as i32), Offset(start))).collect();
         }
     }
 
@@ -253,10 +208,7 @@ impl Stage {
         self.assignment.partition_epoch = PartitionEpoch(words.or("partition_epoch", 1) as i32);
         self.assignment.replicas.clear();
         self.assign(words, &[NodeId(1), NodeId(2), NodeId(3)]);
-        let follower = self
-            .follower
-            .take()
-            .expect("a script says `replica` or `resign` before `lead`");
+        let follower = self.follower.take().expect("a script says `replica` or `resign` before `lead`");
         self.epochs.starts.push((leader_epoch, follower.log().end));
         let mut effects = Vec::new();
         let me = NodeId(words.place(1) as i32);
@@ -271,19 +223,12 @@ impl Stage {
         let adding = words.nodes("adding");
         let old = std::mem::take(&mut self.assignment.replicas);
         for id in ids {
-            let fresh = Standing {
-                broker_epoch: BrokerEpoch(100 + i64::from(id.0)),
-                active: true,
-            };
+            let fresh = Standing { broker_epoch: BrokerEpoch(100 + i64::from(id.0)), active: true };
             let old = old.iter().find(|replica| replica.id == id);
             self.assignment.replicas.push(Replica {
                 id,
-                in_isr: isr
-                    .as_ref()
-                    .map_or(old.is_none_or(|old| old.in_isr), |isr| isr.contains(&id)),
-                adding: adding
-                    .as_ref()
-                    .map_or(old.is_some_and(|old| old.adding), |adding| adding.contains(&id)),
+                in_isr: isr.as_ref().map_or(old.is_none_or(|old| old.in_isr), |isr| isr.contains(&id)),
+                adding: adding.as_ref().map_or(old.is_some_and(|old| old.adding), |adding| adding.contains(&id)),
                 standing: old.map_or(fresh, |old| old.standing),
             });
         }
@@ -311,7 +256,10 @@ impl Stage {
             }
             "outcome" => {
                 let attempt = words.or("attempt", 1) as u32;
-                leader.on_proposal_outcome(attempt, outcome(words), now, &mut effects);
+                let leader_epoch = LeaderEpoch(words.or("epoch", i64::from(leader.leader_epoch().0)) as i32);
+                let partition_epoch = leader.partition_epoch();
+                let proposal = Proposal { attempt, leader_epoch, partition_epoch, isr: Vec::new() };
+                leader.on_proposal_outcome(&proposal, outcome(words), now, &mut effects);
             }
             "metadata" => {
                 let next = i64::from(self.assignment.partition_epoch.0) + 1;
@@ -324,10 +272,7 @@ impl Stage {
             "broker" => {
                 let id = NodeId(words.place(1) as i32);
                 let broker_epoch = BrokerEpoch(words.or("epoch", 100 + i64::from(id.0)));
-                let standing = Standing {
-                    broker_epoch,
-                    active: !words.has("fenced") && !words.has("shutting_down"),
-                };
+                let standing = Standing { broker_epoch, active: !words.has("fenced") && !words.has("shutting_down") };
                 for replica in self.assignment.replicas.iter_mut().filter(|replica| replica.id == id) {
                     replica.standing = standing;
                 }
@@ -342,17 +287,11 @@ impl Stage {
         let leader = self.leader.as_ref().expect("a script says `lead` first");
         let answer = match words.placed[0] {
             "may_append" if words.has("all") => leader.may_append(Acks::All).map_or_else(|e| e.to_string(), |()| yes()),
-            "may_append" => leader
-                .may_append(Acks::Leader)
-                .map_or_else(|e| e.to_string(), |()| yes()),
-            "latest" => leader
-                .latest_offset()
-                .map_or_else(|e| e.to_string(), |offset| offset.to_string()),
+            "may_append" => leader.may_append(Acks::Leader).map_or_else(|e| e.to_string(), |()| yes()),
+            "latest" => leader.latest_offset().map_or_else(|e| e.to_string(), |offset| offset.to_string()),
             "low_watermark" => leader.low_watermark().to_string(),
             "isr" => format!("{} under min isr: {}", list(&leader.isr()), leader.is_under_min_isr()),
-            "redirect" => leader
-                .may_redirect_to(NodeId(words.place(1) as i32), Offset(words.place(2)))
-                .to_string(),
+            "redirect" => leader.may_redirect_to(NodeId(words.place(1) as i32), Offset(words.place(2))).to_string(),
             _ => {
                 let follower = self.leader.take().unwrap().resign();
                 let text = format!("replica end={} hw={}", follower.log().end, follower.high_watermark());
@@ -388,36 +327,23 @@ impl Stage {
             "follow" => {
                 let leader_epoch = LeaderEpoch(words.or("epoch", 1) as i32);
                 let leader = NodeId(words.place(1) as i32);
-                let leadership = Leadership {
-                    leader,
-                    leader_epoch,
-                    recovering: words.has("recovering"),
-                };
+                let leadership = Leadership { leader, leader_epoch, recovering: words.has("recovering") };
                 follower.follow(leadership, &mut effects);
             }
             "detach" => follower.detach(),
             "connect" => {
-                let text = follower
-                    .open(stream(), &self.epochs)
-                    .map_or("nothing to open".to_owned(), |open| {
-                        let last = open.last_epoch.map_or(-1, |epoch| epoch.0);
-                        let (epoch, start, end) = (open.leader_epoch, open.log_start, open.log_end);
-                        format!(
-                            "open {} epoch={epoch} start={start} end={end} last={last}",
-                            open.stream.0
-                        )
-                    });
+                let text = follower.open(stream(), &self.epochs).map_or("nothing to open".to_owned(), |open| {
+                    let last = open.last_epoch.map_or(-1, |epoch| epoch.0);
+                    let (epoch, start, end) = (open.leader_epoch, open.log_start, open.log_end);
+                    format!("open {} epoch={epoch} start={start} end={end} last={last}", open.stream.0)
+                });
                 self.said.push(text);
             }
             "opened" => follower.on_opened(stream(), opened(words), &self.epochs, &mut effects),
             "data" => {
                 let leader_epoch = LeaderEpoch(words.or("epoch", 1) as i32);
                 let base_offset = Offset(words.or("base", 0));
-                let data = Data {
-                    stream: stream(),
-                    leader_epoch,
-                    base_offset,
-                };
+                let data = Data { stream: stream(), leader_epoch, base_offset };
                 if follower.on_data(&data, &mut effects) == Taken::Append {
                     let end = Offset(words.or("to", base_offset.0));
                     self.epochs.log_end = end;
@@ -438,16 +364,11 @@ impl Stage {
                 follower.on_truncated(to, &mut effects);
             }
             "restarted" => {
-                self.epochs = Epochs {
-                    starts: Vec::new(),
-                    log_end: Offset(words.place(1)),
-                };
+                self.epochs = Epochs { starts: Vec::new(), log_end: Offset(words.place(1)) };
                 follower.on_restarted(Offset(words.place(1)), &mut effects);
             }
             _ => {
-                let text = follower
-                    .readable_to()
-                    .map_or("not yet".to_owned(), |offset| offset.to_string());
+                let text = follower.readable_to().map_or("not yet".to_owned(), |offset| offset.to_string());
                 self.said.push(text);
             }
         }
@@ -479,15 +400,10 @@ impl Stage {
             "truncate" => {
                 self.log_end = Offset(words.place(1));
                 let rollback = self.producers.truncate_to(self.log_end);
-                self.say(if rollback == Rollback::Done {
-                    "done"
-                } else {
-                    "rebuild needed"
-                });
+                self.say(if rollback == Rollback::Done { "done" } else { "rebuild needed" });
             }
             "expire" => {
-                self.producers
-                    .expire(self.now, words.or("idle", 0) as u64, self.high_watermark);
+                self.producers.expire(self.now, words.or("idle", 0) as u64, self.high_watermark);
                 let left = self.producers.len();
                 self.say(format!("{left} left"));
             }
@@ -530,14 +446,10 @@ impl Stage {
                 };
                 self.fetch_waiters.wait(fetched, by, words.placed[1].to_owned());
             }
-            "grown" => self
-                .fetch_waiters
-                .on_appended(Offset(words.place(1)), words.or("bytes", 1) as u32),
+            "grown" => self.fetch_waiters.on_appended(Offset(words.place(1)), words.or("bytes", 1) as u32),
             "high_watermark" => {
-                self.produce_waiters
-                    .on_high_watermark(Offset(words.place(1)), |token| done.push(token));
-                self.fetch_waiters
-                    .on_bound(Offset(words.place(1)), |token| done.push(token));
+                self.produce_waiters.on_high_watermark(Offset(words.place(1)), |token| done.push(token));
+                self.fetch_waiters.on_bound(Offset(words.place(1)), |token| done.push(token));
             }
             "late" => {
                 self.produce_waiters.expire(self.now, |token| done.push(token));
@@ -565,20 +477,13 @@ fn list(ids: &[NodeId]) -> String {
 fn policy(words: &Words) -> Policy {
     Policy {
         min_insync_replicas: words.or("min", 2) as usize,
-        durability: if words.has("fsync") {
-            Durability::Fsync
-        } else {
-            Durability::Replicated
-        },
+        durability: if words.has("fsync") { Durability::Fsync } else { Durability::Replicated },
         replica_lag_time_max_ms: words.or("lag", 10_000) as u64,
     }
 }
 
 fn marks(words: &Words) -> Marks {
-    Marks {
-        high_watermark: Offset(words.or("hw", 0)),
-        log_start: Offset(words.or("start", 0)),
-    }
+    Marks { high_watermark: Offset(words.or("hw", 0)), log_start: Offset(words.or("start", 0)) }
 }
 
 /// `ack <stream> <end> [flushed=<end>] [start=0]`; stream 21 is of broker 2
@@ -586,23 +491,13 @@ fn ack(words: &Words) -> Ack {
     let end = words.place(2);
     let log_start = Offset(words.or("start", 0));
     let flushed_end = Offset(words.or("flushed", end));
-    Ack {
-        stream: StreamId(words.place(1) as u64),
-        ends: LogEnds {
-            log_start,
-            end: Offset(end),
-            flushed_end,
-        },
-    }
+    Ack { stream: StreamId(words.place(1) as u64), ends: LogEnds { log_start, end: Offset(end), flushed_end } }
 }
 
 /// `open <broker> stream=21 end=10 [last=1] [epoch=the leader's] [broker=100 + id] [start=0]`
 fn opening(words: &Words, leader_epoch: LeaderEpoch) -> (Opener, Open) {
     let id = words.place(1);
-    let opener = Opener {
-        id: NodeId(id as i32),
-        broker_epoch: BrokerEpoch(words.or("broker", 100 + id)),
-    };
+    let opener = Opener { id: NodeId(id as i32), broker_epoch: BrokerEpoch(words.or("broker", 100 + id)) };
     let open = Open {
         stream: StreamId(words.or("stream", id * 10) as u64),
         leader_epoch: LeaderEpoch(words.or("epoch", i64::from(leader_epoch.0)) as i32),
@@ -617,10 +512,7 @@ fn opening(words: &Words, leader_epoch: LeaderEpoch) -> (Opener, Open) {
 fn opened(words: &Words) -> Opened {
     let log_start = Offset(words.or("start", 0));
     match words.placed[2] {
-        "ok" => Opened::Ok {
-            high_watermark: Offset(words.or("hw", 0)),
-            log_start,
-        },
+        "ok" => Opened::Ok { high_watermark: Offset(words.or("hw", 0)), log_start },
         "diverged" => Opened::Diverged(EpochEnd {
             epoch: LeaderEpoch(words.or("epoch", -1) as i32),
             end: Offset(words.or("end", 0)),
@@ -636,10 +528,7 @@ fn opened(words: &Words) -> Opened {
 
 fn opened_text(opened: &Opened) -> String {
     match opened {
-        Opened::Ok {
-            high_watermark,
-            log_start,
-        } => format!("ok hw={high_watermark} start={log_start}"),
+        Opened::Ok { high_watermark, log_start } => format!("ok hw={high_watermark} start={log_start}"),
         Opened::Diverged(end) => format!("diverged epoch={} end={}", end.epoch, end.end),
         Opened::OutOfRange { log_start } => format!("out of range start={log_start}"),
         other => format!("{other:?}"),
@@ -667,11 +556,7 @@ fn follower_text(effect: &FollowerEffect) -> String {
         FollowerEffect::LogStart(offset) => format!("log start {offset}"),
         FollowerEffect::Fault(fault) => format!("fault: {fault}"),
         FollowerEffect::Ack(ack) => {
-            let LogEnds {
-                log_start,
-                end,
-                flushed_end,
-            } = ack.ends;
+            let LogEnds { log_start, end, flushed_end } = ack.ends;
             format!("ack {} end={end} flushed={flushed_end} start={log_start}", ack.stream.0)
         }
     }
@@ -688,11 +573,7 @@ fn batches(words: &Words, mut base_offset: Offset) -> Vec<BatchInfo> {
         batches.push(BatchInfo {
             base_offset,
             last_offset_delta,
-            stamp: Some(Stamp {
-                id,
-                epoch,
-                first_sequence,
-            }),
+            stamp: Some(Stamp { id, epoch, first_sequence }),
             max_timestamp: words.or("timestamp", 0),
             is_control: false,
             is_transactional: words.has("transactional"),
@@ -705,11 +586,7 @@ fn batches(words: &Words, mut base_offset: Offset) -> Vec<BatchInfo> {
 fn verdict_text(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Append => "append".to_owned(),
-        Verdict::Duplicate {
-            base_offset,
-            last_offset,
-            timestamp,
-        } => {
+        Verdict::Duplicate { base_offset, last_offset, timestamp } => {
             format!("duplicate of {base_offset}..{last_offset} timestamp {timestamp}")
         }
         Verdict::OutOfOrderSequence { expected } => format!("out of order, expected {}", expected.0),
@@ -719,14 +596,7 @@ fn verdict_text(verdict: &Verdict) -> String {
 }
 
 fn row_text(row: &ProducerRow) -> String {
-    let ProducerRow {
-        producer_id,
-        producer_epoch,
-        last_sequence,
-        last_offset,
-        offset_delta,
-        ..
-    } = row;
+    let ProducerRow { producer_id, producer_epoch, last_sequence, last_offset, offset_delta, .. } = row;
     let txn = row.current_txn_first_offset;
     format!("[{producer_id}/{producer_epoch} seq={last_sequence} offset={last_offset} delta={offset_delta} txn={txn}]")
 }

@@ -29,11 +29,7 @@ impl Log {
     }
 
     pub(super) fn ends(&self) -> LogEnds {
-        LogEnds {
-            log_start: Offset(0),
-            end: self.end(),
-            flushed_end: Offset(self.flushed as i64),
-        }
+        LogEnds { log_start: Offset(0), end: self.end(), flushed_end: Offset(self.flushed as i64) }
     }
 
     pub(super) fn append(&mut self, entry: Entry) {
@@ -76,10 +72,7 @@ impl EpochLookup for Log {
     fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let place = self.epochs.iter().rposition(|(known, _)| *known <= epoch)?;
         let end = self.epochs.get(place + 1).map_or(self.end(), |(_, start)| *start);
-        Some(EpochEnd {
-            epoch: self.epochs[place].0,
-            end,
-        })
+        Some(EpochEnd { epoch: self.epochs[place].0, end })
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {

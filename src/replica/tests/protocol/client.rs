@@ -19,11 +19,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn batch(&self, base_offset: Offset) -> BatchInfo {
-        let stamp = Stamp {
-            id: self.producer,
-            epoch: self.producer_epoch,
-            first_sequence: self.sequence,
-        };
+        let stamp = Stamp { id: self.producer, epoch: self.producer_epoch, first_sequence: self.sequence };
         BatchInfo {
             base_offset,
             last_offset_delta: 0,
@@ -84,12 +80,7 @@ impl Client {
         let sequence = *self.pending.get(self.sent)?;
         self.sent += 1;
         let (producer, producer_epoch) = (self.id, self.epoch);
-        Some(Entry {
-            leader_epoch: LeaderEpoch(-1),
-            producer,
-            producer_epoch,
-            sequence,
-        })
+        Some(Entry { leader_epoch: LeaderEpoch(-1), producer, producer_epoch, sequence })
     }
 
     /// Starts over on another connection: everything unanswered is sent again, in order.
@@ -101,11 +92,7 @@ impl Client {
 
     /// The oldest unanswered record is acknowledged; what it is, to compare with what was committed.
     pub(super) fn acknowledged(&mut self, sequence: Sequence) -> (ProducerId, ProducerEpoch, Sequence) {
-        assert_eq!(
-            self.pending.pop_front(),
-            Some(sequence),
-            "answers come in order of requests"
-        );
+        assert_eq!(self.pending.pop_front(), Some(sequence), "answers come in order of requests");
         self.sent -= 1;
         self.known = true;
         (self.id, self.epoch, sequence)

@@ -46,10 +46,7 @@ pub(super) struct Controller {
 impl Controller {
     pub(super) fn new(brokers: usize) -> Self {
         let ids: Vec<_> = (0..brokers).map(|id| NodeId(id as i32)).collect();
-        let standings = ids.iter().map(|id| Standing {
-            broker_epoch: BrokerEpoch(i64::from(id.0)),
-            active: true,
-        });
+        let standings = ids.iter().map(|id| Standing { broker_epoch: BrokerEpoch(i64::from(id.0)), active: true });
         let first = Metadata {
             leader: Some(NodeId(0)),
             leader_epoch: LeaderEpoch(0),
@@ -58,10 +55,7 @@ impl Controller {
             isr: ids,
             elr: Vec::new(),
         };
-        Self {
-            history: vec![first],
-            registrations: brokers as i64,
-        }
+        Self { history: vec![first], registrations: brokers as i64 }
     }
 
     pub(super) fn now(&self) -> &Metadata {
@@ -108,10 +102,7 @@ impl Controller {
         let mut next = self.now().clone();
         self.registrations += 1;
         let broker_epoch = BrokerEpoch(self.registrations);
-        next.standings[id.0 as usize] = Standing {
-            broker_epoch,
-            active: false,
-        };
+        next.standings[id.0 as usize] = Standing { broker_epoch, active: false };
         leave(&mut next, id, lost_its_tail.then_some(id));
         self.history.push(next);
         self.unfence(id);
@@ -143,11 +134,7 @@ fn leave(next: &mut Metadata, id: NodeId, unclean: Option<NodeId>) {
 fn resize(next: &mut Metadata, isr: Vec<NodeId>, unclean: Option<NodeId>) {
     let had_everything = next.elr.iter().chain(&next.isr).copied();
     let eligible = had_everything.filter(|id| !isr.contains(id) && Some(*id) != unclean);
-    next.elr = if isr.len() < MIN_ISR {
-        eligible.collect()
-    } else {
-        Vec::new()
-    };
+    next.elr = if isr.len() < MIN_ISR { eligible.collect() } else { Vec::new() };
     next.isr = isr;
 }
 
