@@ -114,14 +114,16 @@ impl RemoteReplica {
         self.stream.take()
     }
 
-    /// Its older stream ends, and what it said there. Refuses an older registration than one already heard or known.
-    pub(super) fn reopen_as(&mut self, broker_epoch: BrokerEpoch) -> Result<(), StaleBrokerEpoch> {
+    /// Its older stream ends, and what it said there; returns that stream. Refuses an older registration than one
+    /// already heard or known.
+    pub(super) fn reopen_as(&mut self, broker_epoch: BrokerEpoch) -> Result<Option<StreamId>, StaleBrokerEpoch> {
         if broker_epoch < self.standing.broker_epoch.max(self.spoke_as) {
             return Err(StaleBrokerEpoch);
         }
         self.spoke_as = broker_epoch;
+        let displaced = self.stream;
         self.forget();
-        Ok(())
+        Ok(displaced)
     }
 
     /// Its log matches ours up to its end.

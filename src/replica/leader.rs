@@ -166,7 +166,7 @@ impl Leader {
         self.log.log_start = self.log.log_start.max(log_start);
     }
 
-    /// A follower opens the partition. Its older stream ends here, whatever the answer.
+    /// A follower opens the partition. Unless it is refused, its older stream ends here.
     pub fn on_open(
         &mut self,
         from: Opener,
@@ -185,9 +185,9 @@ impl Leader {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.id == from.id) else {
             return Opened::NotReplica;
         };
-        if follower.reopen_as(from.broker_epoch).is_err() {
-            return Opened::StaleBrokerEpoch;
-        }
+        let Ok(displaced) = follower.reopen_as(from.broker_epoch) else { return Opened::StaleBrokerEpoch };
+        // This Open may be the late one, of a connection already given up: then the other must be opened again.
+        effects.extend(displaced.map(LeaderEffect::RefuseStream));
         if open.log_end < self.log.log_start {
             return Opened::OutOfRange { log_start: self.log.log_start };
         }

@@ -84,6 +84,7 @@ impl World {
     }
 
     pub(super) fn open(&mut self, id: usize) {
+        let slowness = if self.healed { 1 } else { [1, 1, 1, 4, 60][self.below(5)] };
         let broker = &mut self.brokers[id];
         if broker.open_at.is_none_or(|at| at > self.now) {
             return;
@@ -100,7 +101,7 @@ impl World {
         let left = broker.stream.replace(stream);
         let follower = Opener { id: broker.id, broker_epoch: broker.epoch };
         let to_leader = VecDeque::from([ToLeader::Open(open)]);
-        let opened = Stream { follower, leader, to_leader, to_follower: VecDeque::new(), sending: None };
+        let opened = Stream { follower, leader, to_leader, to_follower: VecDeque::new(), sending: None, slowness };
         self.streams.insert(stream, opened);
         // The stream left behind still carries what was written to it.
         if let Some(left) = left.and_then(|left| self.streams.get_mut(&left)) {

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) to_follower: VecDeque<ToFollower>,
     /// What the leader pushes next, and the epoch it was opened in.
     pub(super) sending: Option<(LeaderEpoch, Offset)>,
+    /// Of so many turns it uses one: some connections are half dead, and outlive their broker's next registration.
+    pub(super) slowness: usize,
 }
 
 impl World {
@@ -64,7 +66,7 @@ impl World {
     pub(super) fn deliver(&mut self) {
         let to_leader = self.below(2) == 0;
         let Some(id) = self.any_stream() else { return };
-        if self.below(self.slowness) != 0 {
+        if self.below(self.streams[&id].slowness) != 0 {
             return;
         }
         let stream = self.streams.get_mut(&id).unwrap();

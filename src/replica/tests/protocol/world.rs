@@ -53,8 +53,7 @@ pub(super) struct World {
     /// One kind of trouble per place, as often as it is to come.
     pub(super) troubles: Vec<usize>,
     pub(super) trouble_in_1000: usize,
-    /// Of so many messages one is delivered when its turn has come.
-    pub(super) slowness: usize,
+    pub(super) healed: bool,
     pub(super) now: Millis,
     pub(super) policy: Policy,
     pub(super) controller: Controller,
@@ -85,7 +84,7 @@ impl World {
             random: seed,
             troubles: Vec::new(),
             trouble_in_1000: 0,
-            slowness: 1,
+            healed: false,
             now: Millis(0),
             policy,
             controller,
@@ -109,7 +108,6 @@ impl World {
 
     fn choose_temper(&mut self) {
         self.trouble_in_1000 = [2, 8, 8, 40][self.below(4)];
-        self.slowness = [1, 1, 2, 6][self.below(4)];
         for kind in 0..TROUBLES {
             let often = [0, 1, 1, 4][self.below(4)];
             self.troubles.extend(std::iter::repeat_n(kind, often));
@@ -185,7 +183,10 @@ impl World {
     }
 
     fn heal(&mut self) {
-        self.slowness = 1;
+        self.healed = true;
+        for stream in self.streams.values_mut() {
+            stream.slowness = 1;
+        }
         for client in &mut self.clients {
             client.stops = true;
         }
