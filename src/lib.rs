@@ -52,6 +52,9 @@ pub mod metadata;
 // Floor 3, minds: pure and deterministic.
 pub mod controller;
 
+// Floor 3, minds: pure and deterministic.
+pub mod replica;
+
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
 mod net;
