@@ -14,9 +14,9 @@
 //! | floor | rooms | what is there |
 //! |---|---|---|
 //! | 0 ground | `base` | ids, limits, and the six seams to the world outside |
-//! | 1 formats | `config` `rpc` `telemetry` `wire` | bytes and texts to values and back; logs and health |
+//! | 1 formats | `config` `record` `rpc` `telemetry` `wire` | bytes and texts to values and back; logs and health |
 //! | 2 facts | `metadata` | everything that can become so, and the image it makes |
-//! | 3 minds | `controller` | pure judgement: no IO, no clock, no chance |
+//! | 3 minds | `controller` `replica` | pure judgement: no IO, no clock, no chance |
 //! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
 //! | 5 bodies | `quorum` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
@@ -42,6 +42,7 @@ pub mod base;
 
 // Floor 1, formats: bytes <-> values, no state.
 pub mod config;
+pub mod record;
 pub mod rpc;
 pub mod telemetry;
 pub mod wire;
@@ -51,8 +52,6 @@ pub mod metadata;
 
 // Floor 3, minds: pure and deterministic.
 pub mod controller;
-
-// Floor 3, minds: pure and deterministic.
 pub mod replica;
 
 // Floor 4, stores and sockets: IO, no judgement.
@@ -68,4 +67,3 @@ pub mod server;
 // Floor 7, roof: assembly.
 pub mod cli;
 pub mod node;
-pub mod record;

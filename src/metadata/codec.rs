@@ -269,7 +269,7 @@ fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malfor
         admin_address: it.admin_address,
         rack: it.rack,
         version: it.version,
-        feature_level_max: record::FeatureLevel(it.feature_level_max),
+        feature_level_max: FeatureLevel(it.feature_level_max),
     })
 }
 

@@ -186,7 +186,7 @@ impl RemoteReplica {
 
     /// R9: level with the log, or so not long ago.
     pub(super) fn in_sync(&self, log_end: Offset, now: Millis, policy: &Policy) -> bool {
-        let late = |at: Millis| now.since(at) > policy.replica_lag_time_max_ms;
+        let late = |at: Millis| now.ms_since(at) > policy.replica_lag_time_max_ms;
         self.has(log_end) || self.lag.caught_up_at.is_some_and(|at| !late(at))
     }
 

@@ -204,8 +204,9 @@ impl Producers {
 
     /// Forgets who has not written for `idle_ms`; never a producer whose retry may still be under way.
     pub fn expire(&mut self, now: Millis, idle_ms: u64, high_watermark: Offset) {
-        self.known
-            .retain(|_, producer| producer.must_be_kept(high_watermark) || now.since(producer.appended_at) < idle_ms);
+        self.known.retain(|_, producer| {
+            producer.must_be_kept(high_watermark) || now.ms_since(producer.appended_at) < idle_ms
+        });
     }
 
     /// The rows of a snapshot, in ascending order of producer.
