@@ -20,14 +20,14 @@ const ROOMS: &str = "
     1      rpc          async   base
     2      metadata     mind    base config rpc
     3      security     mind    base metadata
-    3      controller   mind    base config wire metadata
+    3      controller   mind    base config rpc wire metadata
     3      replica      mind    base wire record metadata
     3      coordinator  mind    base config wire record metadata
     4      host         world   base
     4      log          async   base telemetry config record
     4      net          async   base telemetry config
     5      quorum       async   base telemetry config wire rpc metadata controller net
-    5      broker       async   base telemetry config wire record rpc metadata replica coordinator log net
+    5      broker       async   base telemetry config wire record rpc metadata controller replica coordinator log net
     5      client       async   base wire record net
     6      server       async   ..5 -host -client
     7      node         async   ..6 -host -client
