@@ -5,3 +5,6 @@ pub mod base;
 
 // Floor 1, formats: bytes <-> values, no state.
 pub mod record;
+
+// Floor 4, stores and sockets: IO, no judgement.
+pub mod log;
