@@ -56,6 +56,7 @@ pub mod replica;
 
 // Floor 4, stores and sockets: IO, no judgement.
 pub mod host;
+pub mod log;
 mod net;
 
 // Floor 5, bodies: tasks, each state with one owner.

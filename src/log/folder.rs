@@ -1,0 +1,167 @@
+//! The folder of one partition: the names in it, and the small file that says whose it is.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::LogError;
+use crate::base::disk::{Disk, File, Open};
+use crate::base::ids::{Offset, TopicId};
+
+const METADATA: &str = "partition.metadata";
+const EPOCHS: &str = "leader-epoch-checkpoint";
+
+/// What a file of a segment holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Log,
+    OffsetIndex,
+    TimeIndex,
+    Snapshot,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::OffsetIndex => "index",
+            Self::TimeIndex => "timeindex",
+            Self::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// A partition's folder on a disk.
+#[derive(Clone)]
+pub(super) struct Folder {
+    pub disk: Arc<dyn Disk>,
+    pub path: Arc<Path>,
+}
+
+/// The offsets that files in a folder are named by, in ascending order.
+#[derive(Default)]
+pub(super) struct Names {
+    pub logs: Vec<Offset>,
+    pub offset_indexes: Vec<Offset>,
+    pub time_indexes: Vec<Offset>,
+    pub snapshots: Vec<Offset>,
+}
+
+impl Folder {
+    pub(super) fn file(&self, base: Offset, kind: Kind) -> PathBuf {
+        self.path.join(format!("{:020}.{}", base.0, kind.suffix()))
+    }
+
+    pub(super) fn open(&self, base: Offset, kind: Kind, how: Open) -> Result<Arc<dyn File>, LogError> {
+        let path = self.file(base, kind);
+        self.disk.open(&path, how).map_err(LogError::io(path))
+    }
+
+    /// Removes a file that may be gone already.
+    pub(super) fn remove(&self, base: Offset, kind: Kind) -> Result<(), LogError> {
+        let path = self.file(base, kind);
+        remove_if_there(&*self.disk, &path).map_err(LogError::io(path))
+    }
+
+    /// Renames the file to what `remove_leftovers` will remove; answers with its new name, if it was there.
+    pub(super) fn retire(&self, base: Offset, kind: Kind) -> Result<Option<PathBuf>, LogError> {
+        let path = self.file(base, kind);
+        let mut retired = path.clone().into_os_string();
+        retired.push(".deleted");
+        let retired = PathBuf::from(retired);
+        match self.disk.rename(&path, &retired) {
+            Ok(()) => Ok(Some(retired)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::io(path)(error)),
+        }
+    }
+
+    /// Makes names durable that were created, renamed or removed.
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        self.disk.sync_folder(&self.path).map_err(LogError::io(&self.path))
+    }
+
+    /// What is in the folder; leftovers of deletions and replacements that a crash cut short are removed.
+    pub(super) fn names(&self) -> Result<Names, LogError> {
+        let mut names = Names::default();
+        for entry in self.disk.list(&self.path).map_err(LogError::io(&self.path))? {
+            let Some(name) = entry.name.to_str() else { continue };
+            if name.ends_with(".deleted") || name.ends_with(".tmp") || name.ends_with(".cleaned") {
+                let path = self.path.join(name);
+                remove_if_there(&*self.disk, &path).map_err(LogError::io(path))?;
+                continue;
+            }
+            let Some((base, suffix)) = parse_name(name) else { continue };
+            match Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix) {
+                Some(Kind::Log) => names.logs.push(base),
+                Some(Kind::OffsetIndex) => names.offset_indexes.push(base),
+                Some(Kind::TimeIndex) => names.time_indexes.push(base),
+                Some(Kind::Snapshot) => names.snapshots.push(base),
+                None => {}
+            }
+        }
+        for list in [&mut names.logs, &mut names.offset_indexes, &mut names.time_indexes, &mut names.snapshots] {
+            list.sort_unstable();
+        }
+        Ok(names)
+    }
+
+    /// Replaces a file in one step, for the process; sync the file and the folder to make that so for the machine.
+    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<Arc<dyn File>, LogError> {
+        let write = || {
+            let fresh = path.with_extension("tmp");
+            let file = self.disk.open(&fresh, Open::Create)?;
+            file.set_len(0)?;
+            file.write_at(&[IoSlice::new(bytes)], 0)?;
+            self.disk.rename(&fresh, path)?;
+            Ok(file)
+        };
+        write().map_err(LogError::io(path))
+    }
+
+    pub(super) fn epochs(&self) -> PathBuf {
+        self.path.join(EPOCHS)
+    }
+
+    /// Makes the folder of a new partition. It is durable when the folder above it has been synced, too.
+    pub(super) fn create(&self, topic: TopicId) -> Result<(), LogError> {
+        self.disk.create_folder(&self.path).map_err(LogError::io(&self.path))?;
+        let path = self.path.join(METADATA);
+        let text = format!("version: 0\ntopic_id: {topic}\n");
+        self.disk.replace(&path, text.as_bytes()).map_err(LogError::io(path))
+    }
+}
+
+/// The topic that a partition's folder belongs to; none if a crash came before that was written.
+pub(super) fn topic_id(disk: &dyn Disk, folder: &Path) -> Result<Option<TopicId>, LogError> {
+    let path = folder.join(METADATA);
+    let Some(bytes) = disk.read(&path).map_err(LogError::io(&path))? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&bytes);
+    for (line, text) in text.lines().enumerate() {
+        let malformed = |what| LogError::Malformed { path: path.clone(), line: line + 1, what };
+        match text.split_once(':').map(|(key, value)| (key, value.trim())) {
+            Some(("version", "0")) => {}
+            Some(("version", _)) => return Err(malformed("only version 0 is known")),
+            Some(("topic_id", id)) => return id.parse().map(Some).map_err(|_| malformed("this is not a topic id")),
+            _ => return Err(malformed("expected version and topic_id")),
+        }
+    }
+    Ok(None)
+}
+
+fn parse_name(name: &str) -> Option<(Offset, &str)> {
+    let (digits, suffix) = name.split_once('.')?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((Offset(digits.parse().ok()?), suffix))
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,260 @@
+//! A disk in memory for the tests of logs: it can fill up, tear a write, and lose what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::base::disk::{BootId, Disk, Entry, File, Open, Space};
+use crate::base::ids::Uuid;
+
+/// xorshift: the same run for the same seed, everywhere.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % bound.max(1)
+    }
+
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct MemoryDisk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    folders: BTreeSet<PathBuf>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    files: Vec<Content>,
+    /// Bytes that can still be written before the disk is full, and before it dies in the middle of a write.
+    room: Option<usize>,
+    life: Option<usize>,
+    /// Pages are never in memory.
+    cold: bool,
+}
+
+#[derive(Clone, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+struct Handle {
+    disk: MemoryDisk,
+    file: usize,
+}
+
+impl MemoryDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics with the disk locked")
+    }
+
+    /// From now on so many bytes fit, or any number again.
+    pub(super) fn limit(&self, room: Option<usize>) {
+        self.state().room = room;
+    }
+
+    /// After so many more bytes nothing is written any more, as if the process had been killed; or all is well again.
+    pub(super) fn die_after(&self, life: Option<usize>) {
+        self.state().life = life;
+    }
+
+    pub(super) fn chill(&self, cold: bool) {
+        self.state().cold = cold;
+    }
+
+    /// Changes one byte behind everybody's back.
+    pub(super) fn damage(&self, path: &Path, at: usize) {
+        let mut state = self.state();
+        let file = state.names[path];
+        let content = &mut state.files[file];
+        content.bytes[at] ^= 0x55;
+        if let Some(byte) = content.durable.get_mut(at) {
+            *byte ^= 0x55;
+        }
+    }
+
+    /// The power goes: of what was not synced, anything may be there or not.
+    pub(super) fn lose_power(&self, random: &mut Random) {
+        let mut state = self.state();
+        let mut paths: BTreeSet<PathBuf> = state.names.keys().cloned().collect();
+        paths.extend(state.durable_names.keys().cloned());
+        let mut names = BTreeMap::new();
+        for path in paths {
+            let (new, old) = (state.names.get(&path), state.durable_names.get(&path));
+            if let Some(&file) = if new == old || random.one_in(2) { new } else { old } {
+                names.insert(path, file);
+            }
+        }
+        for content in &mut state.files {
+            content.bytes = survivors(content, random);
+            content.durable.clone_from(&content.bytes);
+        }
+        state.names.clone_from(&names);
+        state.durable_names = names;
+    }
+}
+
+fn survivors(content: &Content, random: &mut Random) -> Vec<u8> {
+    let Content { bytes, durable } = content;
+    if bytes == durable || random.one_in(4) {
+        return durable.clone();
+    }
+    let same = bytes.iter().zip(durable).take_while(|(new, old)| new == old).count();
+    let mut left = bytes[..same + random.below(bytes.len() - same + 1)].to_vec();
+    if random.one_in(3) && left.len() > same {
+        let from = same + random.below(left.len() - same);
+        let to = left.len().min(from + 64);
+        left[from..to].fill(0); // a page that was never written, before one that was
+    }
+    left
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state();
+        let file = match (state.names.get(path), how) {
+            (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(&file), _) => file,
+            (None, Open::Read | Open::Write) => return Err(io::ErrorKind::NotFound.into()),
+            (None, Open::Create | Open::CreateNew) => {
+                if !state.folders.contains(path.parent().expect("a folder")) || state.life == Some(0) {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                state.files.push(Content::default());
+                let file = state.files.len() - 1;
+                state.names.insert(path.into(), file);
+                file
+            }
+        };
+        Ok(Arc::new(Handle { disk: self.clone(), file }))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let state = self.state();
+        let inside = |path: &PathBuf| path.parent() == Some(folder);
+        let name = |path: &Path| path.file_name().expect("a name").into();
+        let folders = state.folders.iter().filter(|p| inside(p)).map(|p| Entry { name: name(p), is_folder: true });
+        let files = state.names.keys().filter(|p| inside(p)).map(|p| Entry { name: name(p), is_folder: false });
+        let mut entries: Vec<Entry> = folders.chain(files).collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.state().folders.extend(folder.ancestors().map(PathBuf::from));
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.into(), file);
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.state().names.remove(path).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.names.retain(|path, _| !path.starts_with(folder));
+        state.folders.retain(|path| !path.starts_with(folder));
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let inside = |path: &PathBuf| path.parent() == Some(folder);
+        let new: Vec<_> = state.names.iter().filter(|(path, _)| inside(path)).map(|(p, f)| (p.clone(), *f)).collect();
+        state.durable_names.retain(|path, _| !inside(path));
+        state.durable_names.extend(new);
+        Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        Ok(Space { free: 0, total: 0 })
+    }
+
+    fn boot(&self) -> io::Result<BootId> {
+        Ok(BootId(Uuid::ZERO))
+    }
+}
+
+impl File for Handle {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        let bytes = &state.files[self.file].bytes;
+        let there = bytes.get(position as usize..).unwrap_or_default();
+        let read = there.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&there[..read]);
+        Ok(read)
+    }
+
+    fn read_at_cached(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        if self.disk.state().cold {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at(buffer, position)
+    }
+
+    fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+        let most = state.room.unwrap_or(wanted).min(state.life.unwrap_or(wanted));
+        let written = &slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>()[..wanted.min(most)];
+        let is_full = state.room.is_some_and(|room| room < wanted);
+        state.room = state.room.map(|room| room - written.len());
+        state.life = state.life.map(|life| life - written.len());
+        let bytes = &mut state.files[self.file].bytes;
+        let (from, to) = (position as usize, position as usize + written.len());
+        if !written.is_empty() {
+            bytes.resize(bytes.len().max(to), 0);
+            bytes[from..to].copy_from_slice(written);
+        }
+        match written.len() == wanted {
+            true => Ok(()),
+            false if is_full => Err(io::ErrorKind::StorageFull.into()),
+            false => Err(io::Error::other("the disk died")),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if state.life == Some(0) {
+            return Err(io::Error::other("the disk died"));
+        }
+        let content = &mut state.files[self.file];
+        content.durable.clone_from(&content.bytes);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        if state.life == Some(0) {
+            return Err(io::Error::other("the disk died"));
+        }
+        state.files[self.file].bytes.resize(length as usize, 0);
+        Ok(())
+    }
+
+    fn reserve(&self, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.state().files[self.file].bytes.len() as u64)
+    }
+}

@@ -1,0 +1,196 @@
+//! Reads: whole batches from an offset on, from cached pages or, on a worker, from the device.
+//!
+//! Invariants: an answer holds whole batches only, as they lie on the disk, without those from the bound on.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::index::Floor;
+use super::offset_index::OffsetEntry;
+use super::{Log, LogError};
+use crate::base::disk::File;
+use crate::base::ids::Offset;
+use crate::record::{BatchHeader, HEADER_LEN, RecordError};
+
+/// Headers are looked for in windows of this size: an index interval and a header.
+const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
+
+/// What is to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReadRequest {
+    pub from: Offset,
+    /// Batches that reach this offset are not for the reader: the high watermark, the last stable or the log end offset.
+    pub until: Offset,
+    pub bytes_max: usize,
+    /// Give one batch, if there is one, though it alone exceeds `bytes_max`: or a reader could never get past it.
+    pub at_least_one: bool,
+}
+
+/// Batches, one after the other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Slice {
+    pub parts: Vec<Bytes>,
+    pub size: usize,
+    /// Where to read on. Past `from` though nothing was read: what lay there was compacted away.
+    pub next: Offset,
+}
+
+impl Slice {
+    pub(super) fn empty(next: Offset) -> Self {
+        Self { parts: Vec::new(), size: 0, next }
+    }
+}
+
+/// The answer to a read.
+pub enum Read {
+    Ready(Slice),
+    /// The pages are not in memory: a worker must run this.
+    Cold(ColdRead),
+}
+
+/// A read that waits for the device. It holds what it needs of the log, and nothing of its mutex.
+///
+/// The log may be truncated meanwhile; who reads beyond what is committed must then ask again whether it is still there.
+pub struct ColdRead {
+    pub(super) source: Source,
+    pub(super) request: ReadRequest,
+}
+
+impl ColdRead {
+    pub fn run(self) -> Result<Slice, LogError> {
+        let path = self.source.path.clone();
+        self.source.read(&self.request, Wait::Yes)?.map_err(LogError::io(path))
+    }
+}
+
+impl Log {
+    /// Reads from memory or from cached pages; what would have to wait for the device is handed back.
+    pub fn read(&mut self, request: &ReadRequest) -> Result<Read, LogError> {
+        self.check()?;
+        self.check_range(request.from)?;
+        let mut request = *request;
+        loop {
+            if request.from >= request.until || request.from >= self.log_end {
+                return Ok(Read::Ready(Slice::empty(request.from)));
+            }
+            if let Some(slice) = self.tail.read(&request) {
+                return Ok(Read::Ready(slice));
+            }
+            let source = self.source(request.from)?;
+            match source.read(&request, Wait::No)? {
+                Ok(slice) if slice.size == 0 && slice.next > request.from => request.from = slice.next,
+                Ok(slice) => return Ok(Read::Ready(slice)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Read::Cold(ColdRead { source, request }));
+                }
+                Err(error) => return Err(LogError::io(source.path)(error)),
+            }
+        }
+    }
+}
+
+/// Whether a read may wait for the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wait {
+    No,
+    Yes,
+}
+
+impl Wait {
+    pub(super) fn read(self, file: &dyn File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        match self {
+            Self::No => file.read_at_cached(buffer, position),
+            Self::Yes => file.read_at(buffer, position),
+        }
+    }
+
+    /// What a read that ended too early means: more may come from the device, or the file is not what it was.
+    pub(super) fn short(self, what: &'static str) -> io::Error {
+        match self {
+            Self::No => io::ErrorKind::WouldBlock.into(),
+            Self::Yes => io::Error::new(io::ErrorKind::UnexpectedEof, what),
+        }
+    }
+}
+
+/// One segment as it was when the read began.
+pub(super) struct Source {
+    pub path: PathBuf,
+    pub file: Arc<dyn File>,
+    /// The file's length, and the offset that follows it.
+    pub size: u64,
+    pub next: Offset,
+    /// The last index entry at or before the offset that is read from.
+    pub floor: Floor<OffsetEntry>,
+}
+
+impl Source {
+    /// The outer error is the log's, the inner one that of the disk, `WouldBlock` among them.
+    pub(super) fn read(&self, request: &ReadRequest, wait: Wait) -> Result<io::Result<Slice>, LogError> {
+        let (position, first) = match self.locate(request.from, wait)? {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Ok(Slice::empty(self.next))),
+            Err(error) => return Ok(Err(error)),
+        };
+        let too_large = first.size() > request.bytes_max && !request.at_least_one;
+        if first.last_offset() >= request.until || too_large {
+            return Ok(Ok(Slice::empty(request.from)));
+        }
+        let wanted = (request.bytes_max.max(first.size()) as u64).min(self.size - position) as usize;
+        let mut buffer = vec![0; wanted];
+        let read = match wait.read(&*self.file, &mut buffer, position) {
+            Ok(read) if read < first.size() => return Ok(Err(wait.short("the log is shorter than it was"))),
+            Ok(read) => read,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (size, next) = whole_batches(&buffer[..read], request.until);
+        buffer.truncate(size);
+        Ok(Ok(Slice { parts: vec![Bytes::from(buffer)], size, next: next.unwrap_or(request.from) }))
+    }
+
+    /// The first batch that ends at or after this offset, and where it lies.
+    pub(super) fn locate(&self, from: Offset, wait: Wait) -> Result<io::Result<Option<(u64, BatchHeader)>>, LogError> {
+        let mut position = match self.floor.find(wait, |entry| entry.last_offset <= from) {
+            Ok(entry) => entry.map_or(0, |entry| u64::from(entry.position)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut window = [0; WINDOW_BYTES];
+        while position < self.size {
+            let read = match wait.read(&*self.file, &mut window, position) {
+                Ok(read) if read < HEADER_LEN => return Ok(Err(wait.short("the log is shorter than it was"))),
+                Ok(read) => read,
+                Err(error) => return Ok(Err(error)),
+            };
+            let mut at = 0;
+            while at + HEADER_LEN <= read {
+                let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, &error))?;
+                if header.last_offset() >= from {
+                    return Ok(Ok(Some((position, header))));
+                }
+                at += header.size();
+                position += header.size() as u64;
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    pub(super) fn corrupt(&self, position: u64, error: &RecordError) -> LogError {
+        LogError::Corrupt { path: self.path.clone(), position, what: error.to_string() }
+    }
+}
+
+/// How many bytes at the front are whole batches below the bound, and what offset follows them.
+fn whole_batches(bytes: &[u8], until: Offset) -> (usize, Option<Offset>) {
+    let (mut size, mut next) = (0, None);
+    while let Ok(header) = BatchHeader::parse(&bytes[size..]) {
+        if header.last_offset() >= until || size + header.size() > bytes.len() {
+            break;
+        }
+        size += header.size();
+        next = Some(header.next_offset());
+    }
+    (size, next)
+}

@@ -1,0 +1,338 @@
+//! A segment: one `.log` file and its two indexes.
+//!
+//! Invariants: `size` is what of the file belongs to the log; bytes beyond it (of a write that failed) are cut before
+//! anything else is written.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::folder::{Folder, Kind};
+use super::index::{Entry, Index};
+use super::offset_index::OffsetEntry;
+use super::reader::Source;
+use super::scan::{Defect, Scan};
+use super::time_index::TimeEntry;
+use super::{LogError, LogOptions};
+use crate::base::clock::WallMillis;
+use crate::base::disk::{File, Open};
+use crate::base::ids::Offset;
+use crate::record::{Batch, BatchHeader, HEADER_LEN, NO_TIMESTAMP};
+
+/// Index entries are written to their files when the log has grown by so much: what a crash makes us read again.
+const STORE_INTERVAL_BYTES: u64 = 1 << 20;
+
+pub(super) struct Segment {
+    base: Offset,
+    size: u64,
+    file: Option<Arc<dyn File>>,
+    offsets: Index<OffsetEntry>,
+    times: Index<TimeEntry>,
+    /// The largest timestamp, once it is known; that of a sealed segment is read from its index when asked for.
+    largest: Option<TimeEntry>,
+    /// The largest timestamp of the first batch, once it is known: what the age of a segment is counted from.
+    first_timestamp: Option<WallMillis>,
+    born: WallMillis,
+    since_entry: u64,
+    since_store: u64,
+}
+
+/// What is about to be appended.
+pub(super) struct Incoming {
+    pub bytes: u64,
+    pub last_offset: Offset,
+    pub max_timestamp: WallMillis,
+}
+
+impl Incoming {
+    pub(super) fn of(batches: &[Batch]) -> Self {
+        let headers = || batches.iter().map(Batch::header);
+        Self {
+            bytes: batches.iter().map(|batch| batch.size() as u64).sum(),
+            last_offset: headers().last().expect("an append has a batch").last_offset(),
+            max_timestamp: headers().map(|header| header.max_timestamp).max().unwrap_or(NO_TIMESTAMP),
+        }
+    }
+}
+
+impl Segment {
+    /// A segment without batches. Its file is made when the first is written.
+    pub(super) fn empty(base: Offset, now: WallMillis) -> Self {
+        Self {
+            base,
+            size: 0,
+            file: None,
+            offsets: Index::empty(base),
+            times: Index::empty(base),
+            largest: Some(TimeEntry { timestamp: NO_TIMESTAMP, last_offset: base }),
+            first_timestamp: None,
+            born: now,
+            since_entry: 0,
+            since_store: 0,
+        }
+    }
+
+    /// The segment as its files have it.
+    pub(super) fn load(folder: &Folder, base: Offset, now: WallMillis) -> Result<Self, LogError> {
+        let path = folder.file(base, Kind::Log);
+        let size = folder.disk.open(&path, Open::Read).and_then(|file| file.len()).map_err(LogError::io(path))?;
+        let mut segment = Self::empty(base, now);
+        segment.size = size;
+        segment.offsets = Index::load(folder, base)?;
+        segment.times = Index::load(folder, base)?;
+        segment.largest = None;
+        segment.release(true);
+        Ok(segment)
+    }
+
+    pub(super) fn base(&self) -> Offset {
+        self.base
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The last entry of the offset index, if the time index has entries, too.
+    pub(super) fn last_index_entries(&self) -> Option<OffsetEntry> {
+        self.times.last().and(self.offsets.last()).copied()
+    }
+
+    pub(super) fn is_store_due(&self) -> bool {
+        self.since_store >= STORE_INTERVAL_BYTES
+    }
+
+    /// Kafka's rule: by size, by the time that records span, when an index is full or offsets no longer fit it.
+    pub(super) fn must_roll(
+        &mut self,
+        folder: &Folder,
+        incoming: &Incoming,
+        options: &LogOptions,
+        now: WallMillis,
+    ) -> Result<bool, LogError> {
+        if self.size == 0 {
+            return Ok(false);
+        }
+        let full = self.size + incoming.bytes > u64::from(options.segment_bytes).min(i32::MAX as u64);
+        let indexes_full = self.offsets.bytes() + OffsetEntry::SIZE > options.index_bytes_max as usize
+            || self.times.bytes() + 2 * TimeEntry::SIZE > options.index_bytes_max as usize;
+        let too_far = incoming.last_offset.0 - self.base.0 > i64::from(i32::MAX);
+        if full || indexes_full || too_far {
+            return Ok(true);
+        }
+        let first = self.first_timestamp(folder)?;
+        let age = if first.0 >= 0 { incoming.max_timestamp.0 - first.0 } else { now.0 - self.born.0 };
+        Ok(age > options.segment_ms - options.segment_jitter_ms)
+    }
+
+    /// Writes batches to the end, all or none. On an error the log must be told whether the part that may have been
+    /// written could be cut off again.
+    pub(super) fn write(&mut self, folder: &Folder, batches: &[Batch], options: &LogOptions) -> Result<(), WriteError> {
+        let file = self.open(folder).map_err(WriteError::undone)?;
+        let slices: Vec<IoSlice<'_>> = batches.iter().flat_map(Batch::parts).map(|part| IoSlice::new(part)).collect();
+        if let Err(error) = file.write_at(&slices, self.size) {
+            let error = LogError::io(folder.file(self.base, Kind::Log))(error);
+            return Err(WriteError { error, is_undone: file.set_len(self.size).is_ok() });
+        }
+        for batch in batches {
+            self.note(batch.header(), options);
+        }
+        Ok(())
+    }
+
+    /// Takes account of a batch that lies at the end of what is known.
+    pub(super) fn note(&mut self, header: &BatchHeader, options: &LogOptions) {
+        let largest = self.largest.get_or_insert(TimeEntry { timestamp: NO_TIMESTAMP, last_offset: self.base });
+        if header.max_timestamp > largest.timestamp {
+            *largest = TimeEntry { timestamp: header.max_timestamp, last_offset: header.last_offset() };
+        }
+        if self.size == 0 {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+        if self.since_entry > u64::from(options.index_interval_bytes) {
+            self.offsets.push(OffsetEntry { last_offset: header.last_offset(), position: self.size as u32 });
+            self.note_time();
+            self.since_entry = 0;
+        }
+        let bytes = header.size() as u64;
+        self.size += bytes;
+        self.since_entry += bytes;
+        self.since_store += bytes;
+    }
+
+    /// Writes the index entries that are only in memory. Times first: where the offset index ends, a recovery begins,
+    /// and everything before that must be in both.
+    pub(super) fn store(&mut self, folder: &Folder) -> Result<(), LogError> {
+        self.times.store(folder)?;
+        self.offsets.store(folder)?;
+        self.since_store = 0;
+        Ok(())
+    }
+
+    /// Completes the indexes of a segment that will not grow, or not soon.
+    pub(super) fn seal(&mut self, folder: &Folder) -> Result<(), LogError> {
+        if self.size > 0 {
+            self.note_time();
+            self.store(folder)?;
+        }
+        self.offsets.release();
+        self.times.release();
+        Ok(())
+    }
+
+    /// Completes the indexes of a segment that may be durable itself, so that no flush would come to it again.
+    pub(super) fn seal_durably(&mut self, folder: &Folder) -> Result<(), LogError> {
+        self.seal(folder)?;
+        for file in self.files(folder, true)? {
+            file.sync_data().map_err(LogError::io(&folder.path))?;
+        }
+        folder.sync()
+    }
+
+    fn note_time(&mut self) {
+        let indexed = self.times.last().map_or(NO_TIMESTAMP, |entry| entry.timestamp);
+        if let Some(largest) = self.largest
+            && largest.timestamp > indexed
+        {
+            self.times.push(largest);
+        }
+    }
+
+    /// Gives back descriptors and memory; that of the log itself only when it is durable.
+    pub(super) fn release(&mut self, is_durable: bool) {
+        if is_durable {
+            self.file = None;
+        }
+        self.offsets.release();
+        self.times.release();
+    }
+
+    /// Cuts the segment to its first `size` bytes, which end before `end`, durably: what is cut off must not come back
+    /// behind what is written next.
+    pub(super) fn cut(
+        &mut self,
+        folder: &Folder,
+        size: u64,
+        end: Offset,
+        options: &LogOptions,
+    ) -> Result<(), LogError> {
+        let path = folder.file(self.base, Kind::Log);
+        let file = self.open(folder)?;
+        file.set_len(size).and_then(|()| file.sync_data()).map_err(LogError::io(&path))?;
+        self.offsets.truncate(folder, end)?;
+        self.times.truncate(folder, end)?;
+        let mut scan = Scan::new(file, self.rewind_to_entry(), size);
+        while let Some(header) = scan.header().map_err(LogError::io(&path))? {
+            let corrupt = |defect: Defect| LogError::Corrupt {
+                path: path.clone(),
+                position: self.size,
+                what: defect.to_string(),
+            };
+            let header = header.map_err(corrupt)?;
+            self.note(&header, options);
+            scan.skip(&header);
+        }
+        Ok(())
+    }
+
+    /// Cuts off what a recovery found to be no part of the log, what `note` was not called for, and says how much it was.
+    pub(super) fn cut_rest(&mut self, folder: &Folder) -> Result<u64, LogError> {
+        let file = self.open(folder)?;
+        let cut = || {
+            let len = file.len()?;
+            file.set_len(self.size)?;
+            file.sync_data()?;
+            Ok(len - self.size)
+        };
+        cut().map_err(LogError::io(folder.file(self.base, Kind::Log)))
+    }
+
+    /// Prepares for `note` to be called for the batches from the last index entry on; returns where that lies.
+    pub(super) fn rewind_to_entry(&mut self) -> u64 {
+        self.largest = self.times.last().copied();
+        self.first_timestamp = None;
+        self.since_entry = 0;
+        self.since_store = 0;
+        self.size = self.offsets.last().map_or(0, |entry| u64::from(entry.position));
+        self.size
+    }
+
+    /// Prepares for `note` to be called for every batch.
+    pub(super) fn rewind_to_start(&mut self) {
+        self.offsets = Index::empty(self.base);
+        self.times = Index::empty(self.base);
+        self.rewind_to_entry();
+    }
+
+    /// The largest timestamp, and the last offset of its batch.
+    pub(super) fn largest(&mut self) -> Option<TimeEntry> {
+        let largest = *self.largest.get_or_insert_with(|| match self.times.last() {
+            Some(entry) => *entry,
+            None => TimeEntry { timestamp: NO_TIMESTAMP, last_offset: self.base },
+        });
+        (largest.timestamp > NO_TIMESTAMP).then_some(largest)
+    }
+
+    fn first_timestamp(&mut self, folder: &Folder) -> Result<WallMillis, LogError> {
+        if let Some(known) = self.first_timestamp {
+            return Ok(known);
+        }
+        let mut head = [0; HEADER_LEN];
+        let read = self.open(folder)?.read_at(&mut head, 0);
+        let path = folder.file(self.base, Kind::Log);
+        let read = read.map_err(LogError::io(&path))?;
+        let header = BatchHeader::parse(&head[..read]).map_err(|error| LogError::Corrupt {
+            path,
+            position: 0,
+            what: error.to_string(),
+        })?;
+        self.first_timestamp = Some(header.max_timestamp);
+        Ok(header.max_timestamp)
+    }
+
+    /// What a read of this segment from `from` on needs; `next` is the offset after the segment.
+    pub(super) fn source(&mut self, folder: &Folder, from: Offset, next: Offset) -> Result<Source, LogError> {
+        Ok(Source {
+            path: folder.file(self.base, Kind::Log),
+            file: self.open(folder)?,
+            size: self.size,
+            next,
+            floor: self.offsets.floor(folder, |entry| entry.last_offset <= from)?,
+        })
+    }
+
+    pub(super) fn times(&mut self) -> &mut Index<TimeEntry> {
+        &mut self.times
+    }
+
+    pub(super) fn open(&mut self, folder: &Folder) -> Result<Arc<dyn File>, LogError> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = folder.open(self.base, Kind::Log, Open::Create)?;
+        self.file = Some(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// The files to sync so that the segment survives the machine.
+    pub(super) fn files(&mut self, folder: &Folder, with_indexes: bool) -> Result<Vec<Arc<dyn File>>, LogError> {
+        let mut files = vec![self.open(folder)?];
+        if with_indexes {
+            files.push(self.offsets.open(folder)?);
+            files.push(self.times.open(folder)?);
+        }
+        Ok(files)
+    }
+}
+
+/// A write that failed.
+pub(super) struct WriteError {
+    pub error: LogError,
+    /// Nothing of it is in the file.
+    pub is_undone: bool,
+}
+
+impl WriteError {
+    fn undone(error: LogError) -> Self {
+        Self { error, is_undone: true }
+    }
+}

@@ -1,0 +1,165 @@
+//! Taking back: the end of a log when a leader says so, its beginning when it has grown old.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::folder::Kind;
+use super::reader::Wait;
+use super::segment::Segment;
+use super::{Log, LogError};
+use crate::base::clock::WallMillis;
+use crate::base::disk::Disk;
+use crate::base::ids::Offset;
+
+/// Files that no longer belong to a log and are still to be removed, which may take long.
+#[must_use = "retired files take room until they are removed"]
+pub struct Retired {
+    disk: Arc<dyn Disk>,
+    paths: Vec<PathBuf>,
+}
+
+impl Retired {
+    /// Frees the room. A file that cannot be removed now is removed when the log is opened next.
+    pub fn run(self) -> Result<(), LogError> {
+        for path in &self.paths {
+            self.disk.remove_file(path).map_err(LogError::io(path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Where a truncation to this offset would end the log: a batch that begins before it goes as a whole. Blocks.
+    pub fn truncation_end(&mut self, offset: Offset) -> Result<Offset, LogError> {
+        self.check()?;
+        if offset < self.log_start {
+            return Err(self.out_of_range(offset));
+        }
+        Ok(self.first_cut(offset)?.1)
+    }
+
+    /// The position in its segment of what would be cut first, if anything would, and the end of the log before it.
+    fn first_cut(&mut self, offset: Offset) -> Result<(Option<u64>, Offset), LogError> {
+        if offset >= self.log_end {
+            return Ok((None, self.log_end));
+        }
+        let source = self.source(offset)?;
+        let found = source.locate(offset, Wait::Yes)?.map_err(LogError::io(&source.path))?;
+        let end_of_segment = (source.size, offset); // there was a gap, which compaction leaves
+        let (position, end) =
+            found.map_or(end_of_segment, |(position, header)| (position, header.base_offset.min(offset)));
+        Ok((Some(position), end))
+    }
+
+    /// Forgets everything from `truncation_end` on, durably. Blocks; run it on a worker.
+    ///
+    /// Before this, the log dir's checkpoint must say, durably, that the recovery point is no later than that end: or
+    /// a crash of the machine would find missing what was durable once.
+    pub fn truncate_to(&mut self, offset: Offset) -> Result<(), LogError> {
+        self.check()?;
+        if offset < self.log_start {
+            return Err(self.out_of_range(offset));
+        }
+        self.guard(|log| log.cut_back(offset))
+    }
+
+    fn cut_back(&mut self, offset: Offset) -> Result<(), LogError> {
+        self.generation += 1;
+        let names = self.names;
+        let (position, end) = self.first_cut(offset)?;
+        if let Some(position) = position {
+            let at = self.segment_of(offset);
+            while self.segments.len() > at + 1 {
+                let segment = self.segments.pop().expect("there is a later one");
+                self.remove_segment(&segment)?;
+            }
+            self.segments[at].cut(&self.folder, position, end, &self.options)?;
+        }
+        self.log_end = end;
+        self.log_start = self.log_start.min(end);
+        self.recovery_point = self.recovery_point.min(end);
+        self.tail.truncate(end);
+        self.epochs.truncate_end(end);
+        self.epochs.store(&self.folder)?;
+        self.remove_snapshots(|at| at > end)?;
+        if self.names > names {
+            self.sync_names()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything, to go on at an offset: for a follower whose leader no longer has what it lacks. Blocks.
+    ///
+    /// Before this, the log must be without a recovery point in the log dir's checkpoint, durably.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
+        self.check()?;
+        self.guard(|log| log.start_over(offset, now))
+    }
+
+    pub(super) fn start_over(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
+        self.generation += 1;
+        while let Some(segment) = self.segments.pop() {
+            self.remove_segment(&segment)?;
+        }
+        self.remove_snapshots(|_| true)?;
+        let mut segment = Segment::empty(offset, now);
+        segment.open(&self.folder)?;
+        self.segments.push(segment);
+        self.tail.clear();
+        self.epochs.clear();
+        self.epochs.store(&self.folder)?;
+        (self.log_start, self.log_end, self.recovery_point) = (offset, offset, offset);
+        self.sync_names()
+    }
+
+    /// Moves the first offset that may be read. Persist it in the log dir's checkpoint; files go by `retire_segments`.
+    pub fn advance_log_start(&mut self, offset: Offset) -> Result<(), LogError> {
+        self.check()?;
+        if offset > self.log_end {
+            return Err(self.out_of_range(offset));
+        }
+        if offset > self.log_start {
+            self.log_start = offset;
+            self.epochs.truncate_start(offset);
+        }
+        Ok(())
+    }
+
+    /// Takes the segments out of the log that lie wholly below an offset, never the active one.
+    ///
+    /// Before this, the log dir's checkpoint should say that the log starts after them, durably.
+    pub fn retire_segments(&mut self, below: Offset) -> Result<Retired, LogError> {
+        self.check()?;
+        self.guard(|log| {
+            let mut retired = Retired { disk: Arc::clone(&log.folder.disk), paths: Vec::new() };
+            while let [first, second, ..] = &log.segments[..]
+                && second.base() <= below
+            {
+                let (first, second) = (first.base(), second.base());
+                for kind in Kind::ALL {
+                    retired.paths.extend(log.folder.retire(first, kind)?);
+                }
+                log.segments.remove(0);
+                log.snapshots.retain(|at| *at != first);
+                log.names += 1;
+                log.log_start = log.log_start.max(second);
+            }
+            log.epochs.truncate_start(log.log_start);
+            Ok(retired)
+        })
+    }
+
+    fn remove_segment(&mut self, segment: &Segment) -> Result<(), LogError> {
+        self.names += 1;
+        for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex] {
+            self.folder.remove(segment.base(), kind)?;
+        }
+        Ok(())
+    }
+
+    fn sync_names(&mut self) -> Result<(), LogError> {
+        self.folder.sync()?;
+        self.names_synced = self.names;
+        Ok(())
+    }
+}
