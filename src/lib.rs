@@ -60,6 +60,7 @@ pub mod log;
 mod net;
 
 // Floor 5, bodies: tasks, each state with one owner.
+pub mod broker;
 pub mod quorum;
 
 // Floor 6, doors: decode, authorise, ask one body, encode.

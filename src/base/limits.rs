@@ -29,3 +29,6 @@ pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 /// Partitions that change leader in one decision when many go back where they belong: brokers and clients follow in
 /// steps instead of all at once.
 pub const ELECTIONS_PER_DECISION_MAX: usize = 2_000;
+
+/// Producers that one partition remembers; idle ones are forgotten first, and none whose retry may be under way.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;

@@ -9,7 +9,7 @@ use super::columns;
 use super::configs::ConfigScope;
 use super::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
 use super::record::{Batch, Fact, FeatureLevel, Header, Origin, Reign};
-use super::{StateHash, record};
+use super::StateHash;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, PartitionIndex,

@@ -1,0 +1,26 @@
+//! The data plane's body: the partitions of this node, led and followed as the metadata says.
+//!
+//! ```text
+//!   metadata feed ─► subscription ─► image ─► reconcile ─► partitions: lead, follow, stop
+//!   doors ──────────────────────────────────────────────► Partition: one short lock around mind and log
+//!   fellow brokers ─► lanes ─► Partition                          │
+//!                                          errands ◄──────────────┘ what must not be done under the lock
+//! ```
+//!
+//! A [`Partition`] is a value behind a short mutex: the mind that judges (`replica`) and the log that keeps (`log`). Every
+//! call does its work at once, on the reactor that makes it; nothing awaits under the lock, no lock is taken under
+//! another. What takes time or talks to others is handed out as an [`Errand`].
+//!
+//! Absent on purpose: tasks, timers and descriptors of idle partitions.
+
+mod errands;
+mod error;
+mod partition;
+mod settings;
+
+pub use errands::{Errand, Errands};
+pub use error::PartitionError;
+pub use partition::{
+    FetchFrom, Fetched, Followed, Isolation, LaneQueue, Partition, Produced, Pulled, Surroundings, WaitGuard,
+};
+pub use settings::TopicSettings;

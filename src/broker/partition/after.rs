@@ -1,0 +1,60 @@
+//! What is done after a partition's lock was let go of: answers, wake-ups, errands.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::super::errands::{Errand, Errands};
+use super::lead::LaneQueue;
+use crate::broker::{Partition, PartitionError};
+use crate::replica::StreamId;
+
+/// Gathered under the lock, carried out after it. Empty lists cost nothing.
+#[derive(Default)]
+pub(super) struct After {
+    answers: Vec<(oneshot::Sender<Result<(), PartitionError>>, Result<(), PartitionError>)>,
+    wakes: Vec<Arc<Notify>>,
+    lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
+    errands: Vec<Errand>,
+}
+
+impl After {
+    pub(super) fn answer(
+        &mut self,
+        writer: oneshot::Sender<Result<(), PartitionError>>,
+        answer: Result<(), PartitionError>,
+    ) {
+        self.answers.push((writer, answer));
+    }
+
+    pub(super) fn wake(&mut self, reader: Arc<Notify>) {
+        self.wakes.push(reader);
+    }
+
+    pub(super) fn errand(&mut self, errand: Errand) {
+        self.errands.push(errand);
+    }
+
+    pub(super) fn refuse(&mut self, stream: StreamId) {
+        self.errands.push(Errand::RefuseStream(stream));
+    }
+
+    /// There is something to send on this stream.
+    pub(super) fn send_on(&mut self, lane: Arc<LaneQueue>, stream: StreamId, partition: &Arc<Partition>) {
+        self.lanes.push((lane, stream, Arc::clone(partition)));
+    }
+
+    pub(super) fn carry_out(self, errands: &Errands) {
+        for (lane, stream, partition) in self.lanes {
+            lane.push(stream, partition);
+        }
+        for (writer, answer) in self.answers {
+            // A client that has gone away waits for nothing.
+            drop(writer.send(answer));
+        }
+        self.wakes.iter().for_each(|reader| reader.notify_one());
+        if !self.errands.is_empty() {
+            errands.push(self.errands);
+        }
+    }
+}

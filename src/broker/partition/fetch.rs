@@ -1,0 +1,206 @@
+//! Reading: for consumers, from the leader, below the high watermark.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{Epochs, Partition, PartitionError, Reader, Role, State};
+use crate::base::ids::{LeaderEpoch, Offset};
+use crate::base::time::Millis;
+use crate::log::{Read, ReadRequest, TimestampSearch};
+use crate::replica::epochs::{EpochEnd, EpochLookup};
+use crate::replica::leader::Leader;
+use crate::replica::waiters;
+
+/// Where and how a consumer reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FetchFrom {
+    pub offset: Offset,
+    pub max_bytes: usize,
+    /// One batch is given though it alone exceeds `max_bytes`.
+    pub min_one: bool,
+    /// The leader epoch that the consumer believes in.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The epoch of the record before `offset`, if the consumer wants to know whether its log diverged.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    pub isolation: Isolation,
+}
+
+/// How far a consumer may read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+/// What was found.
+pub struct Fetched {
+    pub records: Read,
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub log_start: Offset,
+    /// The consumer's log and this one part here; then there are no records.
+    pub diverging: Option<EpochEnd>,
+}
+
+impl Partition {
+    pub fn fetch(&self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let leader = leading(&state.role, state.leader_hint)?;
+        check_epoch(from.leader_epoch, leader.leader_epoch())?;
+        let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
+        let bound = bound(leader, from.isolation);
+        let fetched = |records| Fetched {
+            records,
+            high_watermark: leader.high_watermark(),
+            last_stable_offset: leader.last_stable_offset(),
+            log_start: state.log.log_start(),
+            diverging,
+        };
+        if diverging.is_some() {
+            return Ok(fetched(nothing(from.offset)));
+        }
+        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
+        if from.offset > bound && from.offset <= state.log.log_end() {
+            return Ok(fetched(nothing(from.offset)));
+        }
+        let request =
+            ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
+        let records = state.log.read(&request)?;
+        let log_start = state.log.log_start();
+        Ok(Fetched {
+            records,
+            high_watermark: leader.high_watermark(),
+            last_stable_offset: leader.last_stable_offset(),
+            log_start,
+            diverging: None,
+        })
+    }
+
+    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads.
+    pub fn wait_for(self: &Arc<Self>, offset: Offset, wake: &Arc<Notify>) -> WaitGuard {
+        let mut state = self.lock();
+        state.readers_seen += 1;
+        let number = state.readers_seen;
+        let reader = Reader { number, wake: Arc::clone(wake) };
+        let readable = match &state.role {
+            Role::Leading(leader) => Some(leader.high_watermark()),
+            _ => None,
+        };
+        match readable {
+            Some(bound) if bound <= offset => {
+                let found = waiters::Fetched { bound, log_end: state.log.log_end(), bytes_missing: 1 };
+                state.readers.wait(found, Millis(u64::MAX), reader);
+            }
+            _ => wake.notify_one(),
+        }
+        WaitGuard { partition: Arc::clone(self), number, wake: Arc::clone(wake) }
+    }
+
+    /// ListOffsets(EARLIEST).
+    pub fn earliest(&self) -> Result<(Offset, LeaderEpoch), PartitionError> {
+        let state = self.lock();
+        let leader = leading(&state.role, state.leader_hint)?;
+        let start = state.log.log_start();
+        Ok((start, state.log.epoch_at(start).unwrap_or_else(|| leader.leader_epoch())))
+    }
+
+    /// ListOffsets(LATEST).
+    pub fn latest(&self, isolation: Isolation) -> Result<(Offset, LeaderEpoch), PartitionError> {
+        let state = self.lock();
+        let leader = leading(&state.role, state.leader_hint)?;
+        let latest = leader.latest_offset()?;
+        let latest = latest.min(bound(leader, isolation).max(state.log.log_start()));
+        Ok((latest, leader.leader_epoch()))
+    }
+
+    /// A search for the first record at or after a time, for a worker to run; it may find what is not committed yet.
+    pub fn search_timestamp(
+        &self,
+        target: crate::base::clock::WallMillis,
+    ) -> Result<(TimestampSearch, Offset), PartitionError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let leader = leading(&state.role, state.leader_hint)?;
+        Ok((state.log.search_timestamp(target)?, leader.high_watermark()))
+    }
+
+    /// The largest timestamp, for a search of whose it is.
+    pub fn max_timestamp(&self) -> Result<Option<crate::base::clock::WallMillis>, PartitionError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        leading(&state.role, state.leader_hint)?;
+        Ok(state.log.max_timestamp())
+    }
+
+    /// OffsetForLeaderEpoch: the largest epoch here that is not above this one, and where it ends.
+    pub fn epoch_end(
+        &self,
+        current: Option<LeaderEpoch>,
+        epoch: LeaderEpoch,
+    ) -> Result<Option<EpochEnd>, PartitionError> {
+        let state = self.lock();
+        let leader = leading(&state.role, state.leader_hint)?;
+        check_epoch(current, leader.leader_epoch())?;
+        Ok(Epochs(&state.log).end_offset_for(epoch))
+    }
+
+    /// How many bytes the log has, for who describes log folders.
+    pub fn size(&self) -> u64 {
+        self.lock().log.size()
+    }
+}
+
+/// A consumer waits; dropping this ends the wait.
+pub struct WaitGuard {
+    partition: Arc<Partition>,
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        let reader = Reader { number: self.number, wake: Arc::clone(&self.wake) };
+        self.partition.lock().readers.remove(&reader);
+    }
+}
+
+impl State {
+    /// How far consumers may read has moved.
+    pub(super) fn wake_readers(&mut self, bound: Offset, after: &mut super::After) {
+        self.readers.on_bound(bound, |reader| after.wake(reader.wake));
+    }
+}
+
+fn leading(role: &Role, hint: Option<(crate::base::ids::NodeId, LeaderEpoch)>) -> Result<&Leader, PartitionError> {
+    match role {
+        Role::Leading(leader) => Ok(leader),
+        _ => Err(PartitionError::NotLeader { hint }),
+    }
+}
+
+fn bound(leader: &Leader, isolation: Isolation) -> Offset {
+    match isolation {
+        Isolation::ReadUncommitted => leader.high_watermark(),
+        Isolation::ReadCommitted => leader.last_stable_offset(),
+    }
+}
+
+fn check_epoch(theirs: Option<LeaderEpoch>, current: LeaderEpoch) -> Result<(), PartitionError> {
+    match theirs {
+        Some(epoch) if epoch < current => Err(PartitionError::FencedLeaderEpoch { current }),
+        Some(epoch) if epoch > current => Err(PartitionError::UnknownLeaderEpoch { current }),
+        _ => Ok(()),
+    }
+}
+
+/// Where a consumer that last read a record of this epoch, just before `offset`, has what this log has not.
+fn divergence(epoch: LeaderEpoch, offset: Offset, epochs: &dyn EpochLookup) -> Option<EpochEnd> {
+    let end = epochs.end_offset_for(epoch)?;
+    (end.epoch < epoch || end.end < offset).then_some(end)
+}
+
+fn nothing(at: Offset) -> Read {
+    Read::Ready(crate::log::Slice { parts: Vec::new(), size: 0, next: at })
+}

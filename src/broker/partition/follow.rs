@@ -1,0 +1,173 @@
+//! Following: what a partition asks of its leader, and what it does with the answers.
+
+use std::sync::Arc;
+
+use super::after::After;
+use super::{Epochs, Partition, PartitionError, ProducersFound, Role, State};
+use crate::base::clock::WallMillis;
+use crate::base::ids::{LeaderEpoch, NodeId, Offset};
+use crate::base::time::Millis;
+use crate::broker::Errand;
+use crate::record::Batch;
+use crate::replica::effect::{FollowerEffect, Open, Opened};
+use crate::replica::follower::{Data, Follower, FollowerEffects, Leadership, Marks, Taken};
+use crate::replica::{Durability, StreamId};
+
+use super::producers::info_of;
+
+/// A follower's mind with the list of what it wants.
+pub struct Followed<'a> {
+    pub(super) mind: &'a mut Follower,
+    effects: &'a mut FollowerEffects,
+}
+
+impl Followed<'_> {
+    pub(super) fn follow(self, leadership: Leadership) {
+        self.mind.follow(leadership, self.effects);
+    }
+}
+
+impl Partition {
+    /// Whom this replica follows, and in which epoch.
+    pub fn leader(&self) -> Option<(NodeId, LeaderEpoch)> {
+        let state = self.lock();
+        state.leader_hint.filter(|_| matches!(state.role, Role::Following(_)))
+    }
+
+    /// There is a way to the leader: what to send on it, if anything.
+    pub fn open(self: &Arc<Self>, stream: StreamId) -> Option<Open> {
+        self.within(|state, _| match &mut state.role {
+            Role::Following(mind) => mind.open(stream, &Epochs(&state.log)),
+            _ => None,
+        })
+    }
+
+    pub fn on_opened(self: &Arc<Self>, stream: StreamId, opened: Opened) {
+        self.within(|state, _| {
+            if let Role::Following(mind) = &mut state.role {
+                mind.on_opened(stream, opened, &Epochs(&state.log), &mut state.follower_effects);
+            }
+        });
+    }
+
+    /// The leader sent whole batches.
+    pub fn on_data(self: &Arc<Self>, data: &Data, marks: Marks, batches: &[Batch]) -> Result<(), PartitionError> {
+        let (now, wall) = (self.around.now(), self.around.wall());
+        self.within(|state, after| {
+            let Role::Following(mind) = &mut state.role else { return Ok(()) };
+            if mind.on_data(data, &mut state.follower_effects) == Taken::Drop {
+                return Ok(());
+            }
+            let appended = state.log.append_as_follower(batches, wall)?;
+            let high_watermark = mind.high_watermark();
+            for batch in batches {
+                state.producers.record(&info_of(batch), high_watermark, now);
+            }
+            mind.on_appended(state.log.log_end(), marks, &mut state.follower_effects);
+            if appended.rolled {
+                state.keep_snapshot();
+                state.flush_when_due(self, after);
+            }
+            if state.settings.policy.durability == Durability::Fsync {
+                state.flush_when_due(self, after);
+            }
+            Ok(())
+        })
+    }
+
+    pub fn on_marks(self: &Arc<Self>, stream: StreamId, marks: Marks) {
+        self.within(|state, _| {
+            if let Role::Following(mind) = &mut state.role {
+                mind.on_marks(stream, marks, &mut state.follower_effects);
+            }
+        });
+    }
+
+    /// The stream to the leader ended, or the leader refused it.
+    pub fn on_leader_gone(self: &Arc<Self>, stream: StreamId) {
+        self.within(|state, _| {
+            if let Role::Following(mind) = &mut state.role {
+                mind.on_stream_closed(stream, &mut state.follower_effects);
+            }
+        });
+    }
+
+    /// Does an [`Errand::Truncate`], unless another epoch has begun since. Waits for the disk: for a worker.
+    ///
+    /// Before it, the recovery point's checkpoint must be durable at or below `to`.
+    pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
+        let now = self.around.now();
+        self.within(|state, _| {
+            let is_current = state.leader_hint.is_some_and(|(_, current)| current == epoch);
+            if !is_current || !matches!(state.role, Role::Following(_)) {
+                return Ok(());
+            }
+            state.log.truncate_to(to)?;
+            let end = state.log.log_end();
+            state.roll_back_producers(end, now);
+            let Role::Following(mind) = &mut state.role else { unreachable!("checked above") };
+            mind.on_truncated(end, &mut state.follower_effects);
+            Ok(())
+        })
+    }
+}
+
+impl State {
+    pub(super) fn follower(&mut self) -> Followed<'_> {
+        match &mut self.role {
+            Role::Following(mind) => Followed { mind, effects: &mut self.follower_effects },
+            _ => unreachable!("a replica that does not lead follows"),
+        }
+    }
+
+    pub(super) fn settle_following(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        while !self.follower_effects.is_empty() {
+            let mut effects = std::mem::take(&mut self.follower_effects);
+            for effect in effects.drain(..) {
+                self.follow_up(partition, effect, after);
+            }
+        }
+    }
+
+    fn follow_up(&mut self, partition: &Arc<Partition>, effect: FollowerEffect, after: &mut After) {
+        match effect {
+            FollowerEffect::OpenAfter { ms } => after.errand(Errand::Open(Arc::clone(partition), ms)),
+            FollowerEffect::Truncate { to } => {
+                let Some((_, epoch)) = self.leader_hint else { return };
+                after.errand(Errand::Truncate(Arc::clone(partition), to, epoch));
+            }
+            FollowerEffect::RestartAt { log_start } => self.restart_at(log_start, partition.around.wall()),
+            FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
+            FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
+            FollowerEffect::LogStart(log_start) => self.advance_start(log_start),
+            FollowerEffect::Fault(fault) => after.errand(Errand::Fault(Arc::clone(partition), fault)),
+        }
+    }
+
+    /// Everything here was committed and deleted at the leader: an empty log that starts where the leader's does.
+    fn restart_at(&mut self, log_start: Offset, wall: WallMillis) {
+        match self.log.truncate_fully_and_start_at(log_start, wall) {
+            Ok(()) => {
+                self.producers = ProducersFound::new(Millis(0)).producers;
+                if let Role::Following(mind) = &mut self.role {
+                    mind.on_restarted(log_start, &mut self.follower_effects);
+                }
+            }
+            Err(error) => {
+                tracing::error!(event = "log.failed", %error, "a log could not be started anew");
+                self.log.fail(&error);
+            }
+        }
+    }
+
+    fn advance_start(&mut self, log_start: Offset) {
+        match self.log.advance_log_start(log_start) {
+            Ok(()) => {
+                if let Role::Following(mind) = &mut self.role {
+                    mind.on_log_start(log_start, &mut self.follower_effects);
+                }
+            }
+            Err(error) => tracing::error!(event = "log.failed", %error, "a log's start could not be moved"),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! One partition of this node: its replica's mind and its log behind one short mutex.
+//!
+//! Invariants: mind and log agree on where the log ends whenever the lock is free; a waiting producer is answered once,
+//! when its record is committed or the leadership is lost; what the mind wants done outside is handed over after the
+//! lock was let go of.
+//!
+//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `lead` (what followers
+//! ask of it), `follow` (what it asks of its leader).
+
+mod after;
+mod fetch;
+mod follow;
+mod lead;
+mod produce;
+mod producers;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::errands::{Errand, Errands};
+use super::{PartitionError, TopicSettings};
+use crate::base::World;
+use crate::base::clock::WallMillis;
+use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
+use crate::base::time::Millis;
+use crate::log::{Flush, Log};
+use crate::replica::epochs::{EpochEnd, EpochLookup};
+use crate::replica::follower::{Follower, FollowerEffects, Leadership};
+use crate::replica::isr::{Outcome, Proposal, Standing};
+use crate::replica::leader::{Assignment, Leader, LeaderEffects};
+use crate::replica::producers::Producers;
+use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
+use crate::replica::LogEnds;
+
+use after::After;
+
+pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
+pub use follow::Followed;
+pub use lead::{LaneQueue, Pulled};
+pub use produce::Produced;
+pub use producers::ProducersFound;
+
+/// What all partitions of a node share.
+pub struct Surroundings {
+    pub me: NodeId,
+    pub world: World,
+    pub errands: Errands,
+    started: Instant,
+}
+
+impl Surroundings {
+    pub fn new(me: NodeId, world: World) -> Self {
+        Self { me, world, errands: Errands::default(), started: Instant::now() }
+    }
+
+    pub fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of which `now` says this.
+    pub fn instant_of(&self, at: Millis) -> Instant {
+        self.started + at.since(Millis(0))
+    }
+
+    fn wall(&self) -> WallMillis {
+        self.world.clock.now()
+    }
+}
+
+/// A partition that this node has a replica of.
+pub struct Partition {
+    pub topic: TopicId,
+    pub name: Arc<str>,
+    pub index: PartitionIndex,
+    around: Arc<Surroundings>,
+    state: Mutex<State>,
+}
+
+/// All that the lock protects.
+struct State {
+    log: Log,
+    role: Role,
+    settings: TopicSettings,
+    producers: Producers,
+    /// Producers that wait for the high watermark.
+    writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
+    /// Consumers that wait for something to read.
+    readers: FetchWaiters<Reader>,
+    readers_seen: u64,
+    /// The followers' streams, where this replica leads.
+    streams: Vec<lead::Stream>,
+    flush_is_due: bool,
+    leader_effects: LeaderEffects,
+    follower_effects: FollowerEffects,
+    /// Who leads, for those who come to the wrong broker.
+    leader_hint: Option<(NodeId, LeaderEpoch)>,
+}
+
+/// A consumer's place among those who wait.
+struct Reader {
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+impl PartialEq for Reader {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+enum Role {
+    Leading(Leader),
+    Following(Follower),
+    /// Only while a role changes hands, within one call.
+    Changing,
+}
+
+/// A log's leader epochs, as the minds ask for them.
+struct Epochs<'a>(&'a Log);
+
+impl EpochLookup for Epochs<'_> {
+    fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        self.0.epoch_end(epoch).map(|found| EpochEnd { epoch: found.epoch, end: found.end })
+    }
+
+    fn last_epoch(&self) -> Option<LeaderEpoch> {
+        let last = self.0.log_end().0.checked_sub(1).filter(|last| *last >= self.0.log_start().0)?;
+        self.0.epoch_at(Offset(last))
+    }
+}
+
+/// What metadata says that a replica is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Duty {
+    Lead(Assignment),
+    Follow(Leadership),
+    /// Nobody leads.
+    Wait,
+}
+
+impl Partition {
+    /// A replica with the log as it was opened; it follows nobody yet.
+    pub fn new(
+        around: Arc<Surroundings>,
+        (topic, name, index): (TopicId, Arc<str>, PartitionIndex),
+        log: Log,
+        producers: Producers,
+        high_watermark: Offset,
+        settings: TopicSettings,
+    ) -> Arc<Self> {
+        let ends = ends_of(&log);
+        let high_watermark = high_watermark.max(ends.log_start).min(ends.end);
+        let state = State {
+            log,
+            role: Role::Following(Follower::new(ends, high_watermark)),
+            settings,
+            producers,
+            writers: ProduceWaiters::default(),
+            readers: FetchWaiters::default(),
+            readers_seen: 0,
+            streams: Vec::new(),
+            flush_is_due: false,
+            leader_effects: LeaderEffects::new(),
+            follower_effects: FollowerEffects::new(),
+            leader_hint: None,
+        };
+        Arc::new(Self { topic, name, index, around, state: Mutex::new(state) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something under the lock, then what that calls for after it.
+    fn within<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, &mut After) -> T) -> T {
+        let mut after = After::default();
+        let result = {
+            let mut state = self.lock();
+            let result = act(&mut state, &mut after);
+            state.settle(self, &mut after);
+            result
+        };
+        after.carry_out(&self.around.errands);
+        result
+    }
+
+    /// Takes up what metadata says. Calling it again with the same duty changes nothing.
+    pub fn take_up(self: &Arc<Self>, duty: &Duty) -> Result<(), PartitionError> {
+        let now = self.around.now();
+        self.within(|state, after| match duty {
+            Duty::Lead(assignment) => state.lead(self.around.me, assignment, now, after),
+            Duty::Follow(leadership) => {
+                state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
+                state.resign(after);
+                state.follower().follow(*leadership);
+                Ok(())
+            }
+            Duty::Wait => {
+                state.leader_hint = None;
+                state.resign(after);
+                state.follower().mind.detach();
+                Ok(())
+            }
+        })
+    }
+
+    /// Metadata tells something new of a fellow broker.
+    pub fn on_broker_changed(self: &Arc<Self>, id: NodeId, standing: Standing) {
+        let now = self.around.now();
+        self.within(|state, _| {
+            if let Role::Leading(leader) = &mut state.role {
+                leader.on_broker_changed(id, standing, now, &mut state.leader_effects);
+            }
+        });
+    }
+
+    /// The topic's settings have changed.
+    pub fn configure(self: &Arc<Self>, settings: TopicSettings) {
+        let now = self.around.now();
+        self.within(|state, _| {
+            state.settings = settings;
+            state.log.set_options(settings.log);
+            if let Role::Leading(leader) = &mut state.role {
+                leader.on_policy_changed(settings.policy, now, &mut state.leader_effects);
+            }
+        });
+    }
+
+    /// The time of an [`Errand::WakeAt`] has come.
+    pub fn tick(self: &Arc<Self>) {
+        let now = self.around.now();
+        self.within(|state, _| {
+            if let Role::Leading(leader) = &mut state.role {
+                leader.tick(now, &mut state.leader_effects);
+            }
+            state.producers.expire(now, state.settings.producer_idle_ms, state.role.high_watermark());
+        });
+    }
+
+    /// What became of an [`Errand::Propose`].
+    pub fn on_proposal_outcome(self: &Arc<Self>, proposal: &Proposal, outcome: Outcome) {
+        let now = self.around.now();
+        self.within(|state, _| {
+            if let Role::Leading(leader) = &mut state.role {
+                leader.on_proposal_outcome(proposal, outcome, now, &mut state.leader_effects);
+            }
+        });
+    }
+
+    /// What an [`Errand::Flush`] has to sync, to be run on a worker; then call `flushed`.
+    pub fn begin_flush(self: &Arc<Self>) -> Result<Flush, PartitionError> {
+        self.within(|state, _| {
+            state.flush_is_due = false;
+            Ok(state.log.begin_flush()?)
+        })
+    }
+
+    /// A flush has run.
+    pub fn flushed(self: &Arc<Self>, flush: &Flush) {
+        let now = self.around.now();
+        self.within(|state, _| {
+            state.log.finish_flush(flush);
+            let flushed_end = state.log.recovery_point().min(state.log.log_end());
+            match &mut state.role {
+                Role::Leading(leader) => leader.on_flushed(flushed_end, now, &mut state.leader_effects),
+                Role::Following(follower) => follower.on_flushed(flushed_end, &mut state.follower_effects),
+                Role::Changing => {}
+            }
+        });
+    }
+
+    /// What the checkpoints keep: high watermark, recovery point, log start.
+    pub fn checkpoint(&self) -> [Offset; 3] {
+        let state = self.lock();
+        [state.role.high_watermark(), state.log.recovery_point(), state.log.log_start()]
+    }
+
+    /// Whether this replica leads, in which epoch, and how far its log reaches.
+    pub fn led_epoch(&self) -> Option<LeaderEpoch> {
+        match &self.lock().role {
+            Role::Leading(leader) => Some(leader.leader_epoch()),
+            _ => None,
+        }
+    }
+
+    pub fn log_ends(&self) -> LogEnds {
+        ends_of(&self.lock().log)
+    }
+
+    pub fn settings(&self) -> TopicSettings {
+        self.lock().settings
+    }
+}
+
+impl State {
+    fn lead(
+        &mut self,
+        me: NodeId,
+        assignment: &Assignment,
+        now: Millis,
+        after: &mut After,
+    ) -> Result<(), PartitionError> {
+        self.leader_hint = Some((me, assignment.leader_epoch));
+        if let Role::Leading(leader) = &mut self.role {
+            if leader.leader_epoch() == assignment.leader_epoch {
+                leader.on_partition_changed(assignment, now, &mut self.leader_effects);
+                return Ok(());
+            }
+            self.resign(after);
+        }
+        // R14: the epoch begins where the log ends, before anything is taken in it.
+        self.log.begin_epoch(assignment.leader_epoch)?;
+        let Role::Following(follower) = std::mem::replace(&mut self.role, Role::Changing) else {
+            unreachable!("a replica that does not lead follows")
+        };
+        let leader = follower.lead(me, assignment, self.settings.policy, now, &mut self.leader_effects);
+        self.role = Role::Leading(leader);
+        Ok(())
+    }
+
+    /// Stops leading, if it did: whoever waited is told to look elsewhere.
+    fn resign(&mut self, after: &mut After) {
+        if !matches!(self.role, Role::Leading(_)) {
+            return;
+        }
+        let Role::Leading(leader) = std::mem::replace(&mut self.role, Role::Changing) else { unreachable!("checked") };
+        self.role = Role::Following(leader.resign());
+        let hint = self.leader_hint;
+        self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
+        self.readers.drain(|reader| after.wake(reader.wake));
+        self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
+    }
+
+    /// Does what the minds want, and notes what has to wait for the lock to be free.
+    fn settle(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        self.settle_leading(partition, after);
+        self.settle_following(partition, after);
+    }
+
+    fn flush_when_due(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        if !self.flush_is_due {
+            self.flush_is_due = true;
+            after.errand(Errand::Flush(Arc::clone(partition)));
+        }
+    }
+}
+
+impl Role {
+    fn high_watermark(&self) -> Offset {
+        match self {
+            Self::Leading(leader) => leader.high_watermark(),
+            Self::Following(follower) => follower.high_watermark(),
+            Self::Changing => unreachable!("a role changes hands within one call"),
+        }
+    }
+}
+
+fn ends_of(log: &Log) -> LogEnds {
+    LogEnds { log_start: log.log_start(), end: log.log_end(), flushed_end: log.recovery_point().min(log.log_end()) }
+}
