@@ -15,12 +15,17 @@
 
 mod errands;
 mod error;
+mod folders;
 mod partition;
+mod partitions;
 mod settings;
 
 pub use errands::{Errand, Errands};
 pub use error::PartitionError;
+pub use folders::Folders;
 pub use partition::{
-    FetchFrom, Fetched, Followed, Isolation, LaneQueue, Partition, Produced, Pulled, Surroundings, WaitGuard,
+    Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,
+    WaitGuard,
 };
+pub use partitions::Partitions;
 pub use settings::TopicSettings;

@@ -26,18 +26,17 @@ use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
 use crate::log::{Flush, Log};
+use crate::replica::LogEnds;
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::follower::{Follower, FollowerEffects, Leadership};
 use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
 use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
-use crate::replica::LogEnds;
 
 use after::After;
 
 pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
-pub use follow::Followed;
 pub use lead::{LaneQueue, Pulled};
 pub use produce::Produced;
 pub use producers::ProducersFound;

@@ -1,0 +1,212 @@
+//! The log dirs of this node: where partitions lie, and the checkpoints that say how far they can be trusted.
+//!
+//! Invariants: a folder is used only for the topic whose id is in it; a checkpoint never says more than is durable; the
+//! mark of a clean stop is there only while nothing is open.
+//!
+//! Calls wait for the disk: for workers, and for the start of a node.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::{info, warn};
+
+use super::partition::{Partition, ProducersFound, Surroundings};
+use super::{PartitionError, TopicSettings};
+use crate::base::ids::{BrokerEpoch, Offset, PartitionIndex, TopicId};
+use crate::base::world::World;
+use crate::log::{After, DirMeta, Known, Log, LogDir, LogError, Offsets, PartitionOffsets};
+
+/// All log dirs of a node.
+pub struct Folders {
+    world: World,
+    dirs: Vec<Dir>,
+    after: After,
+}
+
+struct Dir {
+    dir: LogDir,
+    /// What the checkpoints said, or were told last, of each partition here.
+    marks: Mutex<BTreeMap<(String, PartitionIndex), Marks>>,
+}
+
+/// A partition's line in each of the three checkpoints.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    high_watermark: Offset,
+    recovery_point: Offset,
+    log_start: Offset,
+}
+
+impl Folders {
+    /// Opens the log dirs, or makes them. `after` says how the last run ended, unless a dir knows that it was clean.
+    pub fn open(world: &World, paths: &[PathBuf], meta: &DirMeta, crashed: After) -> Result<Self, LogError> {
+        let mut dirs = Vec::new();
+        let mut was_clean = true;
+        for path in paths {
+            let dir = LogDir::open(Arc::clone(&world.disk), path)?;
+            match dir.meta()? {
+                None => dir.write_meta(meta)?,
+                Some(found) if found.cluster == meta.cluster && found.node == meta.node => {}
+                Some(_) => {
+                    let what = "this log dir belongs to another node or cluster";
+                    return Err(LogError::Malformed { path: path.join("meta.properties"), line: 1, what });
+                }
+            }
+            was_clean &= dir.take_clean_stop()?.is_some();
+            let marks = Mutex::new(marks_of(&dir)?);
+            dirs.push(Dir { dir, marks });
+        }
+        let after = if was_clean { After::CleanStop } else { crashed };
+        Ok(Self { world: world.clone(), dirs, after })
+    }
+
+    /// Opens a partition's log, or makes an empty one.
+    pub fn open_partition(
+        &self,
+        around: &Arc<Surroundings>,
+        (topic, name, index): (TopicId, Arc<str>, PartitionIndex),
+        settings: TopicSettings,
+    ) -> Result<Arc<Partition>, PartitionError> {
+        let dir = self.dir_for(topic, &name, index)?;
+        let path = dir.dir.folder(&name, index);
+        let now = self.world.clock.now();
+        let disk = &self.world.disk;
+        let mut found = ProducersFound::new(around.now());
+        let (log, high_watermark) = match Log::topic_id(&**disk, &path)? {
+            Some(_) => {
+                let marks = dir.marks().get(&(name.to_string(), index)).copied().unwrap_or_default();
+                let known =
+                    Known { after: self.after, recovery_point: marks.recovery_point, log_start: marks.log_start };
+                let opened = Log::open(Arc::clone(disk), &path, settings.log, known, &mut found, now)?;
+                if let Some(cut) = &opened.cut {
+                    let (end, bytes, why) = (cut.end, cut.bytes, &cut.why);
+                    info!(event = "log.cut", partition = %path.display(), %end, bytes, why, "an unfinished end was cut");
+                }
+                (opened.log, marks.high_watermark)
+            }
+            None => {
+                dir.marks().remove(&(name.to_string(), index));
+                let log = Log::create(Arc::clone(disk), &path, topic, settings.log, now)?;
+                dir.dir.sync()?;
+                (log, Offset(0))
+            }
+        };
+        Ok(Partition::new(Arc::clone(around), (topic, name, index), log, found.producers, high_watermark, settings))
+    }
+
+    /// The dir that has the partition; for a new one, the dir with the fewest. A folder of the same name that belongs
+    /// to an older topic is moved out of the way and removed.
+    fn dir_for(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<&Dir, PartitionError> {
+        for dir in &self.dirs {
+            let path = dir.dir.folder(name, index);
+            match Log::topic_id(&*self.world.disk, &path)? {
+                Some(found) if found == topic => return Ok(dir),
+                Some(found) => self.remove_folder(dir, name, index, found)?,
+                None => {}
+            }
+        }
+        let fewest = self.dirs.iter().min_by_key(|dir| dir.marks().len());
+        Ok(fewest.expect("a node has a log dir at least"))
+    }
+
+    /// Removes what a deleted topic left.
+    pub fn remove_partition(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<(), PartitionError> {
+        for dir in &self.dirs {
+            if Log::topic_id(&*self.world.disk, &dir.dir.folder(name, index))? == Some(topic) {
+                self.remove_folder(dir, name, index, topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// First the name goes, durably, then the files: a crash in between leaves nothing that looks like a partition.
+    fn remove_folder(
+        &self,
+        dir: &Dir,
+        name: &str,
+        index: PartitionIndex,
+        topic: TopicId,
+    ) -> Result<(), PartitionError> {
+        let path = dir.dir.folder(name, index);
+        let doomed = dir.dir.path().join(format!("{name}-{index}.{topic}-delete"));
+        let failed = |error: std::io::Error| PartitionError::Storage(format!("{}: {error}", path.display()));
+        self.world.disk.rename(&path, &doomed).map_err(failed)?;
+        dir.dir.sync()?;
+        dir.marks().remove(&(name.to_owned(), index));
+        self.world.disk.remove_folder(&doomed).map_err(failed)
+    }
+
+    /// Writes the checkpoints of all partitions.
+    pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Result<(), LogError> {
+        for partition in partitions {
+            let [high_watermark, recovery_point, log_start] = partition.checkpoint();
+            let key = (partition.name.to_string(), partition.index);
+            let dir = self.dir_of(partition);
+            dir.marks().insert(key, Marks { high_watermark, recovery_point, log_start });
+        }
+        self.dirs.iter().try_for_each(Dir::write)
+    }
+
+    /// Says, durably, that a partition is trusted no further than this: before its log is cut there.
+    pub fn lower_recovery_point(&self, partition: &Partition, to: Offset) -> Result<(), LogError> {
+        let dir = self.dir_of(partition);
+        let key = (partition.name.to_string(), partition.index);
+        {
+            let mut all = dir.marks();
+            let marks = all.entry(key).or_default();
+            if marks.recovery_point <= to {
+                return Ok(());
+            }
+            marks.recovery_point = to;
+        }
+        dir.write()
+    }
+
+    fn dir_of(&self, partition: &Partition) -> &Dir {
+        let has = |dir: &&Dir| {
+            let path = dir.dir.folder(&partition.name, partition.index);
+            self.dirs.len() == 1 || matches!(Log::topic_id(&*self.world.disk, &path), Ok(Some(_)))
+        };
+        self.dirs.iter().find(has).unwrap_or(&self.dirs[0])
+    }
+
+    /// The logs are closed and flushed: the next start may trust them.
+    pub fn mark_clean_stop(&self, epoch: BrokerEpoch) {
+        for dir in &self.dirs {
+            if let Err(error) = dir.dir.mark_clean_stop(epoch) {
+                warn!(event = "log.mark_failed", %error, "the next start will recover this log dir");
+            }
+        }
+    }
+}
+
+impl Dir {
+    fn marks(&self) -> MutexGuard<'_, BTreeMap<(String, PartitionIndex), Marks>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> Result<(), LogError> {
+        let marks = self.marks().clone();
+        let column = |of: fn(&Marks) -> Offset| {
+            PartitionOffsets(marks.iter().map(|(key, marks)| (key.clone(), of(marks))).collect())
+        };
+        self.dir.write_offsets(Offsets::HighWatermark, &column(|marks| marks.high_watermark))?;
+        self.dir.write_offsets(Offsets::RecoveryPoint, &column(|marks| marks.recovery_point))?;
+        self.dir.write_offsets(Offsets::LogStart, &column(|marks| marks.log_start))
+    }
+}
+
+fn marks_of(dir: &LogDir) -> Result<BTreeMap<(String, PartitionIndex), Marks>, LogError> {
+    let mut all: BTreeMap<(String, PartitionIndex), Marks> = BTreeMap::new();
+    for (key, offset) in dir.offsets(Offsets::HighWatermark)?.0 {
+        all.entry(key).or_default().high_watermark = offset;
+    }
+    for (key, offset) in dir.offsets(Offsets::RecoveryPoint)?.0 {
+        all.entry(key).or_default().recovery_point = offset;
+    }
+    for (key, offset) in dir.offsets(Offsets::LogStart)?.0 {
+        all.entry(key).or_default().log_start = offset;
+    }
+    Ok(all)
+}

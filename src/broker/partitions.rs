@@ -1,0 +1,174 @@
+//! The partitions of this node, and how metadata makes them lead, follow or go.
+//!
+//! Invariants: a partition is in the table exactly while metadata says that this node has a replica of it and its log
+//! could be opened; work is done for what changed, not for all there is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tracing::{error, info};
+
+use super::folders::Folders;
+use super::partition::{Duty, Partition, Surroundings};
+use super::{PartitionError, TopicSettings};
+use crate::base::ids::{BrokerEpoch, NodeId, PartitionIndex, TopicId};
+use crate::config::Resolved;
+use crate::metadata::configs::ConfigScope;
+use crate::metadata::partitions::Partition as Assigned;
+use crate::metadata::topics::Topic;
+use crate::metadata::{Delta, Image};
+use crate::replica::follower::Leadership;
+use crate::replica::isr::{Replica, Standing};
+use crate::replica::leader::Assignment;
+
+/// The table of partitions.
+pub struct Partitions {
+    around: Arc<Surroundings>,
+    folders: Arc<Folders>,
+    node: Resolved,
+    table: RwLock<BTreeMap<(TopicId, PartitionIndex), Arc<Partition>>>,
+}
+
+impl Partitions {
+    pub fn new(around: Arc<Surroundings>, folders: Arc<Folders>, node: Resolved) -> Self {
+        Self { around, folders, node, table: RwLock::default() }
+    }
+
+    pub fn get(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<Partition>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).get(&(topic, index)).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Makes this node what the new image says. Waits for the disk where logs are opened or removed: for a worker.
+    pub fn reconcile(&self, old: &Image, new: &Image, delta: &Delta) {
+        for (id, changed) in &delta.topics {
+            if changed.deleted {
+                self.remove_topic(*id);
+            }
+            let Some(topic) = new.topics().get(*id) else { continue };
+            for index in &changed.partitions {
+                self.assign(new, topic, *index);
+            }
+        }
+        for node in &delta.nodes {
+            self.node_changed(old, new, *node);
+        }
+        self.configure(new, delta);
+    }
+
+    fn assign(&self, image: &Image, topic: &Topic, index: PartitionIndex) {
+        let Some(assigned) = topic.partition(index) else { return };
+        if assigned.place(self.around.me).is_none() {
+            return self.remove(topic.id, index);
+        }
+        let result = self
+            .opened(image, topic, index)
+            .and_then(|partition| partition.take_up(&duty(image, assigned, self.around.me)));
+        if let Err(error) = result {
+            let name = &topic.name;
+            error!(event = "partition.failed", topic = %name, partition = %index, %error, "a replica cannot serve");
+        }
+    }
+
+    fn opened(&self, image: &Image, topic: &Topic, index: PartitionIndex) -> Result<Arc<Partition>, PartitionError> {
+        if let Some(partition) = self.get(topic.id, index) {
+            return Ok(partition);
+        }
+        let settings = TopicSettings::of(topic.id, image, &self.node);
+        let key = (topic.id, Arc::clone(&topic.name), index);
+        let partition = self.folders.open_partition(&self.around, key, settings)?;
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.insert((topic.id, index), Arc::clone(&partition));
+        Ok(partition)
+    }
+
+    fn remove_topic(&self, topic: TopicId) {
+        let keys = (topic, PartitionIndex(0))..=(topic, PartitionIndex(i32::MAX));
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = table.extract_if(keys, |_, _| true).map(|(_, partition)| partition).collect();
+        drop(table);
+        gone.iter().for_each(|partition| self.discard(partition));
+    }
+
+    fn remove(&self, topic: TopicId, index: PartitionIndex) {
+        let gone = self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&(topic, index));
+        gone.iter().for_each(|partition| self.discard(partition));
+    }
+
+    fn discard(&self, partition: &Arc<Partition>) {
+        // Whoever still holds it is told to look elsewhere.
+        drop(partition.take_up(&Duty::Wait));
+        let removed = self.folders.remove_partition(partition.topic, &partition.name, partition.index);
+        let (topic, index) = (&partition.name, partition.index);
+        match removed {
+            Ok(()) => info!(event = "partition.removed", topic = %topic, partition = %index, "a replica was removed"),
+            Err(error) => {
+                error!(event = "partition.remove_failed", topic = %topic, partition = %index, %error, "files are left");
+            }
+        }
+    }
+
+    /// A broker was registered, fenced or the like: the leaders of its partitions must know.
+    fn node_changed(&self, old: &Image, new: &Image, node: NodeId) {
+        let now = standing(new, node);
+        if now == standing(old, node) {
+            return;
+        }
+        for (topic, index, _) in new.topics().hosted_by(node) {
+            if let Some(partition) = self.get(topic.id, index) {
+                partition.on_broker_changed(node, now);
+            }
+        }
+    }
+
+    fn configure(&self, image: &Image, delta: &Delta) {
+        let concerns_all = delta.configs.contains(&ConfigScope::Cluster);
+        let concerned =
+            |partition: &Partition| concerns_all || delta.configs.contains(&ConfigScope::Topic(partition.topic));
+        if delta.configs.is_empty() {
+            return;
+        }
+        for partition in self.all().into_iter().filter(|partition| concerned(partition)) {
+            partition.configure(TopicSettings::of(partition.topic, image, &self.node));
+        }
+    }
+}
+
+/// What metadata wants of this node's replica.
+fn duty(image: &Image, assigned: &Assigned, me: NodeId) -> Duty {
+    let state = &assigned.state;
+    match state.leader {
+        Some(leader) if leader == me => Duty::Lead(Assignment {
+            leader_epoch: state.leader_epoch,
+            partition_epoch: state.partition_epoch,
+            replicas: replicas(image, assigned),
+        }),
+        Some(leader) => Duty::Follow(Leadership {
+            leader,
+            leader_epoch: state.leader_epoch,
+            recovering: state.recovery == crate::metadata::partitions::Recovery::Recovering,
+        }),
+        None => Duty::Wait,
+    }
+}
+
+fn replicas(image: &Image, assigned: &Assigned) -> Vec<Replica> {
+    let places = assigned.replicas.iter().enumerate();
+    places
+        .map(|(place, id)| Replica {
+            id: *id,
+            in_isr: assigned.state.isr.has(place),
+            adding: false,
+            standing: standing(image, *id),
+        })
+        .collect()
+}
+
+/// A broker that is not registered is nobody's follower.
+fn standing(image: &Image, node: NodeId) -> Standing {
+    let unknown = Standing { broker_epoch: BrokerEpoch(-1), active: false };
+    image.nodes().get(node).map_or(unknown, |node| Standing { broker_epoch: node.epoch, active: node.is_active() })
+}
