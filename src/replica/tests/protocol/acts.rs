@@ -261,6 +261,7 @@ impl World {
             }
             if stream.follower.id == node {
                 stream.to_leader.push_back(ToLeader::Closed);
+                stream.slowness = stream.slowness.max(20); // what it wrote last may be read after it is back
             }
         }
         self.answers.retain(|(request, _)| self.clients[request.client].broker != node);

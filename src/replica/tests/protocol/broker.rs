@@ -71,7 +71,7 @@ impl Log {
 impl EpochLookup for Log {
     fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let place = self.epochs.iter().rposition(|(known, _)| *known <= epoch)?;
-        let end = self.epochs.get(place + 1).map_or(self.end(), |(_, start)| *start);
+        let end = self.epochs.get(place + 1).map_or_else(|| self.end(), |(_, start)| *start);
         Some(EpochEnd { epoch: self.epochs[place].0, end })
     }
 
