@@ -142,6 +142,9 @@ impl Follower {
         match opened {
             Opened::Ok { high_watermark, log_start } => {
                 self.phase = Phase::Streaming(stream);
+                if has_empty_epochs(epochs) {
+                    effects.push(FollowerEffect::ForgetEmptyEpochs);
+                }
                 self.learn(Marks { high_watermark, log_start }, effects);
                 self.acknowledge(effects); // the Open did not say how much is flushed
             }
@@ -300,4 +303,10 @@ impl Follower {
 fn truncation_point(theirs: EpochEnd, log: LogEnds, epochs: &dyn EpochLookup) -> Offset {
     let ours = epochs.end_offset_for(theirs.epoch).map_or(log.log_start, |ours| ours.end);
     theirs.end.min(ours).min(log.end)
+}
+
+/// Whether the latest epoch this replica knows of is none that its last record is of.
+fn has_empty_epochs(epochs: &dyn EpochLookup) -> bool {
+    let latest = epochs.end_offset_for(LeaderEpoch(i32::MAX)).map(|latest| latest.epoch);
+    latest != epochs.last_epoch()
 }

@@ -558,6 +558,7 @@ fn follower_text(effect: &FollowerEffect) -> String {
     match effect {
         FollowerEffect::OpenAfter { ms } => format!("open after {ms} ms"),
         FollowerEffect::Truncate { to } => format!("truncate to {to}"),
+        FollowerEffect::ForgetEmptyEpochs => "forget empty epochs".to_owned(),
         FollowerEffect::RestartAt { log_start } => format!("restart at {log_start}"),
         FollowerEffect::HighWatermark(offset) => format!("high watermark {offset}"),
         FollowerEffect::LogStart(offset) => format!("log start {offset}"),

@@ -195,6 +195,10 @@ impl World {
             match effect {
                 FollowerEffect::OpenAfter { ms } => self.brokers[id].open_at = Some(self.now.plus(ms)),
                 FollowerEffect::Truncate { to } => self.truncate(id, to),
+                FollowerEffect::ForgetEmptyEpochs => {
+                    let end = self.brokers[id].log.end();
+                    self.brokers[id].log.truncate(end);
+                }
                 FollowerEffect::HighWatermark(offset) => {
                     let end = offset.0 as usize;
                     let from = end.saturating_sub(8);

@@ -33,11 +33,9 @@ impl Log {
     }
 
     pub(super) fn append(&mut self, entry: Entry) {
-        // Epochs this replica began without taking a record give way to what the leader's log says.
-        let end = self.end();
-        self.epochs.retain(|(epoch, start)| *start < end || *epoch == entry.leader_epoch);
+        assert!(self.epochs.last().is_none_or(|(epoch, _)| *epoch <= entry.leader_epoch), "epochs do not go back");
         if self.epochs.last().is_none_or(|(epoch, _)| *epoch < entry.leader_epoch) {
-            self.epochs.push((entry.leader_epoch, end));
+            self.epochs.push((entry.leader_epoch, self.end()));
         }
         self.entries.push(entry);
     }
