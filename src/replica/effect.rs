@@ -30,6 +30,9 @@ pub enum FollowerEffect {
     Truncate { to: Offset },
     /// Drop the whole log and start an empty one here, then call `on_restarted`.
     RestartAt { log_start: Offset },
+    /// Forget the leader epochs that begin at the log's end: this replica led them without taking a record, and the
+    /// next record there may be of an earlier one. Kept, they would tell others that the earlier epoch ends too soon.
+    ForgetEmptyEpochs,
     /// Tell the leader how far this log reaches; several may be sent as the last one.
     Ack(Ack),
     /// The local high watermark is now here.

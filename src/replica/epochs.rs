@@ -10,9 +10,7 @@ use crate::base::ids::{LeaderEpoch, Offset};
 
 /// The history of a log in leader epochs.
 ///
-/// It follows the records. A truncation forgets every epoch that starts at the new end or later. So does an append, but for
-/// its own epoch: a replica that led an epoch without taking a record, and then follows a leader whose next record there is
-/// of an earlier epoch, would otherwise tell others that this earlier epoch ends too soon.
+/// It follows the records: a truncation forgets every epoch that starts at the new end or later.
 pub trait EpochLookup {
     /// The largest epoch not above `epoch` that the log knows, and where it ends: where the next known epoch starts,
     /// for the latest one the log's end. `None` if every known epoch is later, or none is known.
@@ -22,8 +20,8 @@ pub trait EpochLookup {
 
     /// The epoch of the log's last record, `None` for a log without records.
     ///
-    /// The last *record's*: a log truncated back to where its last epoch started must not claim that epoch, or it and its
-    /// leader tell each other the same two numbers for ever.
+    /// The last *record's*: a log truncated back to where its last epoch started must not claim that epoch, or it and
+    /// its leader tell each other the same two numbers for ever.
     fn last_epoch(&self) -> Option<LeaderEpoch>;
 }
 

@@ -1,17 +1,15 @@
 //! The follower's judgement: when its log is a copy of the leader's, and how much of it is known to be committed.
 //!
 //! ```text
-//!             follow                      open                    Ok
-//!   (any) ───────────▶ Detached ─────────────────▶ Opening ─────────────▶ Streaming
-//!                       ▲ ▲ │                        │                        │
-//!                       │ │ └──── OpenAfter ◀────────┤ refused, diverged      │ R4 broken, stream closed
-//!                       │ └──────────────────────────┘                        │
-//!                       └─────────────────────────────────────────────────────┘
+//!   follow ──▶ Detached ──open──▶ Opening ──Ok──▶ Streaming
+//!                  ▲                  │                │
+//!                  └──── OpenAfter ◀──┴────────────────┘ refused, diverged, R4 broken, stream closed
+//!
 //!   Faulted: R3 would be broken; only another leader epoch leads out.
 //! ```
 //!
-//! Invariants: data is appended only in the epoch, on the stream and at the offset it was sent for; the local high watermark
-//! never falls, unless the partition recovers from an unclean election.
+//! Invariants: data is appended only in the epoch, on the stream and at the offset it was sent for; the local high
+//! watermark never falls, unless the partition recovers from an unclean election.
 //!
 //! Absent on purpose: a way to the leader (the lanes'), the log itself: the caller reports what it did to it.
 
@@ -144,6 +142,9 @@ impl Follower {
         match opened {
             Opened::Ok { high_watermark, log_start } => {
                 self.phase = Phase::Streaming(stream);
+                if has_empty_epochs(epochs) {
+                    effects.push(FollowerEffect::ForgetEmptyEpochs);
+                }
                 self.learn(Marks { high_watermark, log_start }, effects);
                 self.acknowledge(effects); // the Open did not say how much is flushed
             }
@@ -297,8 +298,15 @@ impl Follower {
 /// R2: the first offset at which this log may differ from the leader's. The leader's history ends `theirs.epoch` at
 /// `theirs.end`; ours may end it earlier, and what follows there is of an epoch the leader does not have.
 ///
-/// Not the high watermark: a follower's lags, and two failovers in a row would cut committed records (KIP-101, KIP-279).
+/// Not the high watermark: a follower's lags, and two failovers in a row would cut committed records (KIP-101,
+/// KIP-279).
 fn truncation_point(theirs: EpochEnd, log: LogEnds, epochs: &dyn EpochLookup) -> Offset {
     let ours = epochs.end_offset_for(theirs.epoch).map_or(log.log_start, |ours| ours.end);
     theirs.end.min(ours).min(log.end)
+}
+
+/// Whether the latest epoch this replica knows of is none that its last record is of.
+fn has_empty_epochs(epochs: &dyn EpochLookup) -> bool {
+    let latest = epochs.end_offset_for(LeaderEpoch(i32::MAX)).map(|latest| latest.epoch);
+    latest != epochs.last_epoch()
 }

@@ -35,9 +35,9 @@ pub struct Policy {
 
 /// A request to the controller for another ISR, to be compared with both epochs (Kafka's AlterPartition, R10).
 ///
-/// It must only reach a controller whose epoch is not below the one seen in metadata: an older one's refusal would stop a
-/// rightful leader (KAFKA-14154). A proposal may equal the present ISR: it then asks for nothing but a new partition
-/// epoch, which ends the doubt about earlier attempts.
+/// It must only reach a controller whose epoch is not below the one seen in metadata: an older one's refusal would
+/// stop a rightful leader (KAFKA-14154). A proposal may equal the present ISR: it then asks for nothing but a new
+/// partition epoch, which ends the doubt about earlier attempts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proposal {
     pub attempt: u32,
@@ -214,8 +214,8 @@ pub(super) struct StaleBrokerEpoch;
 
 /// R9's clock: when was the follower last known to have all that the leader had at that time.
 ///
-/// Under load its end is never the log's end at the moment an acknowledgement is read. So the leader marks its own end from
-/// time to time; when the mark is acknowledged, the follower was caught up as of when it was made.
+/// Under load its end is never the log's end at the moment an acknowledgement is read. So the leader marks its own end
+/// from time to time; when the mark is acknowledged, the follower was caught up as of when it was made.
 #[derive(Clone, Copy, Debug)]
 struct LagClock {
     caught_up_at: Option<Millis>,

@@ -1,15 +1,16 @@
 //! The leader's judgement: when a record is committed, who is in sync, whose stream counts.
 //!
 //! ```text
-//!   proposing:  Idle ──propose──▶ InFlight ──accepted / newer metadata──▶ Idle
-//!                 ▲                  │ refused, unknown                    ▲
-//!                 └────time──── Resting                 Stopped ──newer metadata──┘
-//!                                    outdated ─────────────▶
+//!   proposing an ISR:
+//!     Idle ──propose──▶ InFlight ──accepted─────────▶ Idle
+//!      ▲                       ├───refused, unknown──▶ Resting ──its time is over──▶ Idle
+//!      │                       └───outdated──────────▶ Stopped
+//!      └──── from anywhere, when metadata tells of a later partition epoch
 //! ```
 //!
 //! Invariants: the high watermark only rises within one `Leader`; it is never above the end of a member of the maximal
-//! ISR that this leader heard; one proposal is in flight at a time; whoever was named by a proposal of open fate counts as a
-//! member until the partition epoch moves.
+//! ISR that this leader heard; one proposal is in flight at a time; whoever was named by a proposal of open fate
+//! counts as a member until the partition epoch moves.
 //!
 //! Absent on purpose: waiting requests (`waiters.rs`), sequences (`producers.rs`), what to send to whom (the lanes').
 
@@ -378,7 +379,7 @@ impl Leader {
         self.arrange_wake(now, effects);
     }
 
-    /// R7.
+    /// R7: only what the whole maximal ISR has is committed, and only while there are enough members.
     fn raise_high_watermark(&mut self, now: Millis, effects: &mut LeaderEffects) {
         if !self.has_enough_replicas() {
             return;
@@ -386,9 +387,7 @@ impl Leader {
         let mut committed = self.policy.durability.counted(self.log.end, self.log.flushed_end);
         for follower in &self.followers {
             if follower.holds_high_watermark(self.log.end, now, &self.policy) {
-                let Some(end) = follower.counted(&self.policy) else {
-                    return;
-                };
+                let Some(end) = follower.counted(&self.policy) else { return }; // not heard in this epoch
                 committed = committed.min(end);
             }
         }
@@ -515,7 +514,7 @@ fn divergence(open: &Open, log: LogEnds, epochs: &dyn EpochLookup) -> Option<Epo
         let end = EpochEnd { epoch: LeaderEpoch(-1), end: log.end };
         return (open.log_end > log.end).then_some(end);
     };
-    // All our records are of later epochs: what the follower has past our start it did not get from us or our forebears.
+    // If all our epochs are later, what the follower has past our start is not of our history.
     let unknown = EpochEnd { epoch: last_epoch, end: log.log_start };
     let ours = epochs.end_offset_for(last_epoch).unwrap_or(unknown);
     let prefix = ours.epoch == last_epoch && open.log_end <= ours.end;

@@ -18,21 +18,22 @@
 //!   the leader pushes and the follower acknowledges. Nothing said on an older stream counts.
 //!
 //! A **leader** promises: a record is acknowledged with `acks=all` only when it is below the high watermark; the high
-//! watermark moves only over what the maximal ISR has, and only with enough in-sync replicas (R7); whoever joins the ISR has
-//! everything that was committed before and in its epoch (R8). A **follower** promises: its log is a copy of the log of the
-//! leader of its epoch up to its last acknowledgement (R2, R4), and what it once knew to be committed it never drops (R3).
+//! watermark moves only over what the maximal ISR has, and only with enough in-sync replicas (R7); whoever joins the
+//! ISR has everything that was committed before and in its epoch (R8). A **follower** promises: its log is a copy of
+//! the log of the leader of its epoch up to its last acknowledgement (R2, R4), and what it once knew to be committed
+//! it never drops (R3).
 //!
 //! The rules, wherever a comment says so:
 //!
 //! | rule | says | lives in |
 //! |---|---|---|
 //! | R1 | an Open of another leader epoch is refused | `leader.rs` |
-//! | R2 | logs are compared by the epoch of the last record and truncated to where they part | `leader.rs`, `follower.rs` |
-//! | R3 | no truncation below the local high watermark, unless the partition recovers from an unclean election | `follower.rs` |
+//! | R2 | logs are compared by their last record's epoch, and cut where they part | `leader.rs`, `follower.rs` |
+//! | R3 | no truncation below the local high watermark, but after an unclean election | `follower.rs` |
 //! | R4 | data counts only in its epoch, on its stream and at the log end | `follower.rs` |
 //! | R5 | a follower's high watermark is the leader's, as far as its own log reaches | `follower.rs` |
 //! | R6 | acknowledgements count only on the stream opened in this epoch | `leader.rs` |
-//! | R7 | high watermark = least end of the maximal ISR and of those about to join, under a strict min ISR | `leader.rs`, `isr.rs` |
+//! | R7 | high watermark: least end of all that may be in the ISR; strict min ISR | `leader.rs`, `isr.rs` |
 //! | R8 | who may join the ISR | `isr.rs` |
 //! | R9 | who is too late to stay in it | `isr.rs` |
 //! | R10 | one proposal in flight, built anew from state for every attempt | `leader.rs` |
@@ -44,6 +45,18 @@
 //! Both minds are steppers: an event goes in, effects come out, the caller (`broker/partition.rs`, under one short lock
 //! around mind and log) does them and reports back. No IO, no clock, no randomness. Effects are pushed on a list the
 //! caller owns and reuses, so that the path of a produce and of an acknowledgement allocates nothing.
+//!
+//! A produce with `acks=all`, under that lock: `Leader::may_append`, `Producers::check`, the log's append,
+//! `Producers::record`, `ProduceWaiters::wait`, `Leader::on_appended`. An acknowledgement: `Leader::on_ack`, and if it
+//! raises the high watermark, `ProduceWaiters::on_high_watermark`.
+//!
+//! What the caller owes the minds:
+//!
+//! * «appended» means that the write has returned; nothing acknowledged is still in user space;
+//! * metadata from before the broker's own registration is not acted on: it may name this broker a leader of an epoch
+//!   whose records it has lost since;
+//! * every proposal gets an outcome, if only that there was none in time;
+//! * the epoch cache keeps the contract of [`epochs::EpochLookup`].
 //!
 //! Absent on purpose: bytes (the log's), who may ask (the doors'), elections (the controller's), transactions.
 

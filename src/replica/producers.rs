@@ -7,10 +7,11 @@
 //! ```
 //!
 //! A batch that is one of the last five is a duplicate: it is not appended, and answered as the original was, once the
-//! high watermark has passed the original (R14). Five, because a producer has at most five requests in flight. Leader and
-//! followers record every batch they append, so that the next leader knows what the last one knew.
+//! high watermark has passed the original (R14). Five, because a producer has at most five requests in flight. Leader
+//! and followers record every batch they append, so that the next leader knows what the last one knew.
 //!
-//! Invariants: what is recorded is what the log holds; a producer with a batch above the high watermark is never forgotten.
+//! Invariants: what is recorded is what the log holds; a producer with a batch above the high watermark is never
+//! forgotten.
 //!
 //! Rebuilt at start in this order: `import` the snapshot's rows, then `record` every batch of the log after it.
 //!
@@ -82,8 +83,8 @@ pub enum Verdict {
 
 /// One row of a producer snapshot, in the columns of Kafka's.
 ///
-/// Kafka writes one row per producer and so remembers one batch after a restart. Here a producer has a row for each batch of
-/// its window, oldest first: whoever keeps one row per producer, as Kafka does, ends up with the newest.
+/// Kafka writes one row per producer and so remembers one batch after a restart. Here a producer has a row for each
+/// batch of its window, oldest first: whoever keeps one row per producer, as Kafka does, ends up with the newest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProducerRow {
     pub producer_id: ProducerId,
@@ -240,7 +241,7 @@ impl Producers {
             Some((same.epoch, Some(same.first_sequence.plus(batch.last_offset_delta))))
         });
         let known = self.known.get(&stamp.id);
-        let state = before.or(known.map(|producer| (producer.epoch, producer.window.last_sequence())));
+        let state = before.or_else(|| known.map(|producer| (producer.epoch, producer.window.last_sequence())));
         let Some((epoch, last_sequence)) = state else {
             return self.admit(high_watermark);
         };

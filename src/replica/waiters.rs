@@ -1,7 +1,7 @@
 //! Who waits for which offset: produce requests for the high watermark, fetch requests for data below it.
 //!
-//! A waiter is a token of the caller's choice, handed back when its time has come; whoever gave it knows whom to wake. The
-//! lists allocate nothing while nobody waits.
+//! A waiter is a token of the caller's choice, handed back when its time has come; whoever gave it knows whom to wake.
+//! The lists allocate nothing while nobody waits.
 //!
 //! Absent on purpose: clocks and wake-ups. Deadlines are looked at when the caller says that time has passed.
 

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use world::{Tally, World};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 2500;
 const STEPS: usize = 6000;
 
 #[test]

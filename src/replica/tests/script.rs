@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test scripts` writes what came out into the scripts; the diff is the review.
 
+#![allow(clippy::disallowed_methods, reason = "the scripts are files of the repository, not of a node")]
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -160,7 +162,7 @@ impl Stage {
         format!("{:ARROW_COLUMN$} -> {said}{gap}{remark}", verb.trim_end())
     }
 
-    fn verb(&mut self, words: &Words) {
+    fn verb(&mut self, words: &Words<'_>) {
         match words.placed[0] {
             "replica" => self.replica(words),
             "lead" => self.lead(words),
@@ -179,7 +181,7 @@ impl Stage {
         self.said.push(what.to_string());
     }
 
-    fn epochs(&mut self, words: &Words) {
+    fn epochs(&mut self, words: &Words<'_>) {
         if let Some(text) = words.named.get("epochs") {
             let start = |pair: &str| pair.split_once('@').map(|(epoch, start)| (number(epoch), number(start))).unwrap();
             let pairs = text.split(',').map(start);
@@ -188,7 +190,7 @@ impl Stage {
     }
 
     /// `replica end=20 [start=0] [flushed=20] [hw=0] [epochs=1@0,2@10]`
-    fn replica(&mut self, words: &Words) {
+    fn replica(&mut self, words: &Words<'_>) {
         self.epochs(words);
         let end = words.or("end", 0);
         self.epochs.log_end = Offset(end);
@@ -202,7 +204,7 @@ impl Stage {
     }
 
     /// `lead <me> epoch=5 [replicas=1,2,3] [isr=1,2,3] [adding=] [min=2] [lag=10000] [fsync]`
-    fn lead(&mut self, words: &Words) {
+    fn lead(&mut self, words: &Words<'_>) {
         let leader_epoch = LeaderEpoch(words.or("epoch", 1) as i32);
         self.assignment.leader_epoch = leader_epoch;
         self.assignment.partition_epoch = PartitionEpoch(words.or("partition_epoch", 1) as i32);
@@ -217,8 +219,8 @@ impl Stage {
     }
 
     /// Changes what metadata says as far as the words do; brokers register with epoch 100 + id.
-    fn assign(&mut self, words: &Words, replicas: &[NodeId]) {
-        let ids = words.nodes("replicas").unwrap_or(replicas.to_vec());
+    fn assign(&mut self, words: &Words<'_>, replicas: &[NodeId]) {
+        let ids = words.nodes("replicas").unwrap_or_else(|| replicas.to_vec());
         let isr = words.nodes("isr");
         let adding = words.nodes("adding");
         let old = std::mem::take(&mut self.assignment.replicas);
@@ -227,14 +229,16 @@ impl Stage {
             let old = old.iter().find(|replica| replica.id == id);
             self.assignment.replicas.push(Replica {
                 id,
-                in_isr: isr.as_ref().map_or(old.is_none_or(|old| old.in_isr), |isr| isr.contains(&id)),
-                adding: adding.as_ref().map_or(old.is_some_and(|old| old.adding), |adding| adding.contains(&id)),
+                in_isr: isr.as_ref().map_or_else(|| old.is_none_or(|old| old.in_isr), |isr| isr.contains(&id)),
+                adding: adding
+                    .as_ref()
+                    .map_or_else(|| old.is_some_and(|old| old.adding), |adding| adding.contains(&id)),
                 standing: old.map_or(fresh, |old| old.standing),
             });
         }
     }
 
-    fn leader_event(&mut self, words: &Words) {
+    fn leader_event(&mut self, words: &Words<'_>) {
         let mut effects = Vec::new();
         let now = self.now;
         let leader = self.leader.as_mut().expect("a script says `lead` first");
@@ -283,7 +287,7 @@ impl Stage {
         self.tell_leader(effects);
     }
 
-    fn leader_question(&mut self, words: &Words) {
+    fn leader_question(&mut self, words: &Words<'_>) {
         let leader = self.leader.as_ref().expect("a script says `lead` first");
         let answer = match words.placed[0] {
             "may_append" if words.has("all") => leader.may_append(Acks::All).map_or_else(|e| e.to_string(), |()| yes()),
@@ -319,7 +323,7 @@ impl Stage {
         }
     }
 
-    fn follower_event(&mut self, words: &Words) {
+    fn follower_event(&mut self, words: &Words<'_>) {
         let mut effects = Vec::new();
         let follower = self.follower.as_mut().expect("a script says `replica` first");
         let stream = || StreamId(words.place(1) as u64);
@@ -332,11 +336,14 @@ impl Stage {
             }
             "detach" => follower.detach(),
             "connect" => {
-                let text = follower.open(stream(), &self.epochs).map_or("nothing to open".to_owned(), |open| {
-                    let last = open.last_epoch.map_or(-1, |epoch| epoch.0);
-                    let (epoch, start, end) = (open.leader_epoch, open.log_start, open.log_end);
-                    format!("open {} epoch={epoch} start={start} end={end} last={last}", open.stream.0)
-                });
+                let text = follower.open(stream(), &self.epochs).map_or_else(
+                    || "nothing to open".to_owned(),
+                    |open| {
+                        let last = open.last_epoch.map_or(-1, |epoch| epoch.0);
+                        let (epoch, start, end) = (open.leader_epoch, open.log_start, open.log_end);
+                        format!("open {} epoch={epoch} start={start} end={end} last={last}", open.stream.0)
+                    },
+                );
                 self.said.push(text);
             }
             "opened" => follower.on_opened(stream(), opened(words), &self.epochs, &mut effects),
@@ -368,14 +375,14 @@ impl Stage {
                 follower.on_restarted(Offset(words.place(1)), &mut effects);
             }
             _ => {
-                let text = follower.readable_to().map_or("not yet".to_owned(), |offset| offset.to_string());
+                let text = follower.readable_to().map_or_else(|| "not yet".to_owned(), |offset| offset.to_string());
                 self.said.push(text);
             }
         }
         self.said.extend(effects.iter().map(follower_text));
     }
 
-    fn producer_event(&mut self, words: &Words) {
+    fn producer_event(&mut self, words: &Words<'_>) {
         match words.placed[0] {
             "producers" => self.producers = Producers::new(words.or("max", i64::MAX) as usize),
             "committed" => self.high_watermark = Offset(words.place(1)),
@@ -430,7 +437,7 @@ impl Stage {
         self.say(text);
     }
 
-    fn waiter_event(&mut self, words: &Words) {
+    fn waiter_event(&mut self, words: &Words<'_>) {
         let mut done = Vec::new();
         let by = Millis(words.or("by", 1000) as u64);
         match words.placed[0] {
@@ -474,7 +481,7 @@ fn list(ids: &[NodeId]) -> String {
     ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
 }
 
-fn policy(words: &Words) -> Policy {
+fn policy(words: &Words<'_>) -> Policy {
     Policy {
         min_insync_replicas: words.or("min", 2) as usize,
         durability: if words.has("fsync") { Durability::Fsync } else { Durability::Replicated },
@@ -482,12 +489,12 @@ fn policy(words: &Words) -> Policy {
     }
 }
 
-fn marks(words: &Words) -> Marks {
+fn marks(words: &Words<'_>) -> Marks {
     Marks { high_watermark: Offset(words.or("hw", 0)), log_start: Offset(words.or("start", 0)) }
 }
 
 /// `ack <stream> <end> [flushed=<end>] [start=0]`; stream 21 is of broker 2
-fn ack(words: &Words) -> Ack {
+fn ack(words: &Words<'_>) -> Ack {
     let end = words.place(2);
     let log_start = Offset(words.or("start", 0));
     let flushed_end = Offset(words.or("flushed", end));
@@ -495,7 +502,7 @@ fn ack(words: &Words) -> Ack {
 }
 
 /// `open <broker> stream=21 end=10 [last=1] [epoch=the leader's] [broker=100 + id] [start=0]`
-fn opening(words: &Words, leader_epoch: LeaderEpoch) -> (Opener, Open) {
+fn opening(words: &Words<'_>, leader_epoch: LeaderEpoch) -> (Opener, Open) {
     let id = words.place(1);
     let opener = Opener { id: NodeId(id as i32), broker_epoch: BrokerEpoch(words.or("broker", 100 + id)) };
     let open = Open {
@@ -509,7 +516,7 @@ fn opening(words: &Words, leader_epoch: LeaderEpoch) -> (Opener, Open) {
 }
 
 /// `opened <stream> ok | diverged | out_of_range | …`
-fn opened(words: &Words) -> Opened {
+fn opened(words: &Words<'_>) -> Opened {
     let log_start = Offset(words.or("start", 0));
     match words.placed[2] {
         "ok" => Opened::Ok { high_watermark: Offset(words.or("hw", 0)), log_start },
@@ -535,7 +542,7 @@ fn opened_text(opened: &Opened) -> String {
     }
 }
 
-fn outcome(words: &Words) -> Outcome {
+fn outcome(words: &Words<'_>) -> Outcome {
     match words.placed[1] {
         "accepted" => Outcome::Accepted {
             partition_epoch: PartitionEpoch(words.or("partition_epoch", 0) as i32),
@@ -551,6 +558,7 @@ fn follower_text(effect: &FollowerEffect) -> String {
     match effect {
         FollowerEffect::OpenAfter { ms } => format!("open after {ms} ms"),
         FollowerEffect::Truncate { to } => format!("truncate to {to}"),
+        FollowerEffect::ForgetEmptyEpochs => "forget empty epochs".to_owned(),
         FollowerEffect::RestartAt { log_start } => format!("restart at {log_start}"),
         FollowerEffect::HighWatermark(offset) => format!("high watermark {offset}"),
         FollowerEffect::LogStart(offset) => format!("log start {offset}"),
@@ -563,7 +571,7 @@ fn follower_text(effect: &FollowerEffect) -> String {
 }
 
 /// `produce <id> [epoch=0] seq=0..4 [then=5..9] [transactional]`
-fn batches(words: &Words, mut base_offset: Offset) -> Vec<BatchInfo> {
+fn batches(words: &Words<'_>, mut base_offset: Offset) -> Vec<BatchInfo> {
     let mut batches = Vec::new();
     for range in [words.named.get("seq"), words.named.get("then")].into_iter().flatten() {
         let (first, last) = range.split_once("..").unwrap();

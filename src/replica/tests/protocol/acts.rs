@@ -195,6 +195,10 @@ impl World {
             match effect {
                 FollowerEffect::OpenAfter { ms } => self.brokers[id].open_at = Some(self.now.plus(ms)),
                 FollowerEffect::Truncate { to } => self.truncate(id, to),
+                FollowerEffect::ForgetEmptyEpochs => {
+                    let end = self.brokers[id].log.end();
+                    self.brokers[id].log.truncate(end);
+                }
                 FollowerEffect::HighWatermark(offset) => {
                     let end = offset.0 as usize;
                     let from = end.saturating_sub(8);
@@ -261,6 +265,7 @@ impl World {
             }
             if stream.follower.id == node {
                 stream.to_leader.push_back(ToLeader::Closed);
+                stream.slowness = stream.slowness.max(20); // what it wrote last may be read after it is back
             }
         }
         self.answers.retain(|(request, _)| self.clients[request.client].broker != node);

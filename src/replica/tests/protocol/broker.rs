@@ -33,11 +33,9 @@ impl Log {
     }
 
     pub(super) fn append(&mut self, entry: Entry) {
-        // Epochs this replica began without taking a record give way to what the leader's log says.
-        let end = self.end();
-        self.epochs.retain(|(epoch, start)| *start < end || *epoch == entry.leader_epoch);
+        assert!(self.epochs.last().is_none_or(|(epoch, _)| *epoch <= entry.leader_epoch), "epochs do not go back");
         if self.epochs.last().is_none_or(|(epoch, _)| *epoch < entry.leader_epoch) {
-            self.epochs.push((entry.leader_epoch, end));
+            self.epochs.push((entry.leader_epoch, self.end()));
         }
         self.entries.push(entry);
     }
@@ -71,7 +69,7 @@ impl Log {
 impl EpochLookup for Log {
     fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let place = self.epochs.iter().rposition(|(known, _)| *known <= epoch)?;
-        let end = self.epochs.get(place + 1).map_or(self.end(), |(_, start)| *start);
+        let end = self.epochs.get(place + 1).map_or_else(|| self.end(), |(_, start)| *start);
         Some(EpochEnd { epoch: self.epochs[place].0, end })
     }
 

@@ -107,6 +107,10 @@ impl World {
             return;
         }
         let place = self.below(self.proposals.len());
+        let stray = self.proposals[place].given_up && !self.healed;
+        if stray && self.below(20) != 0 {
+            return;
+        }
         let flight = self.proposals.swap_remove(place);
         let before = self.controller.now().isr.len();
         let outcome = self.controller.alter(flight.from, &flight.proposal);
