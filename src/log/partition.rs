@@ -268,6 +268,14 @@ impl Log {
         Ok(())
     }
 
+    /// Forgets the epochs that begin at the end of the log: nothing was written in them, and what comes next may be of an
+    /// earlier one.
+    pub fn forget_empty_epochs(&mut self) -> Result<(), LogError> {
+        self.check()?;
+        self.epochs.truncate_end(self.log_end);
+        self.guard(|log| log.epochs.store(&log.folder))
+    }
+
     /// The last epoch not after this one, and the offset after its last record; none for an epoch later than all here.
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         self.epochs.end_of(epoch, self.log_end)

@@ -137,6 +137,7 @@ impl State {
                 after.errand(Errand::Truncate(Arc::clone(partition), to, epoch));
             }
             FollowerEffect::RestartAt { log_start } => self.restart_at(log_start, partition.around.wall()),
+            FollowerEffect::ForgetEmptyEpochs => self.forget_empty_epochs(),
             FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
             FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
             FollowerEffect::LogStart(log_start) => self.advance_start(log_start),
@@ -157,6 +158,12 @@ impl State {
                 tracing::error!(event = "log.failed", %error, "a log could not be started anew");
                 self.log.fail(&error);
             }
+        }
+    }
+
+    fn forget_empty_epochs(&mut self) {
+        if let Err(error) = self.log.forget_empty_epochs() {
+            tracing::error!(event = "log.failed", %error, "a log's epochs could not be written");
         }
     }
 

@@ -121,7 +121,10 @@ struct Epochs<'a>(&'a Log);
 
 impl EpochLookup for Epochs<'_> {
     fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
-        self.0.epoch_end(epoch).map(|found| EpochEnd { epoch: found.epoch, end: found.end })
+        let known = self.0.epochs();
+        let later = known.partition_point(|entry| entry.epoch <= epoch);
+        let found = known.get(later.checked_sub(1)?)?;
+        Some(EpochEnd { epoch: found.epoch, end: known.get(later).map_or(self.0.log_end(), |next| next.start) })
     }
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
