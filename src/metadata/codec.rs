@@ -5,11 +5,11 @@
 //! Invariants: what cannot be understood is refused with its position, never skipped: an unknown kind of fact, a
 //! feature level above ours, an id of the wrong length, columns that do not fit each other.
 
+use super::StateHash;
 use super::columns;
 use super::configs::ConfigScope;
 use super::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
 use super::record::{Batch, Fact, FeatureLevel, Header, Origin, Reign};
-use super::StateHash;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, PartitionIndex,
