@@ -23,6 +23,7 @@ pub const PEER_GREETINGS_MAX: usize = 64;
 
 /// Pause after a connection could not be accepted: with no file descriptors left, trying at once only burns a core.
 pub const ACCEPT_RETRY_MS: u64 = 50;
+
 /// Partitions that one request may create; Kafka's bound. More would make one log entry that delays all others.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 

@@ -180,7 +180,8 @@ impl Liveness {
         }
     }
 
-    /// Who is to be fenced now; said again at every tick until it is forgotten or heard. `confirmed`: a quorum has confirmed since the last tick that this controller rules.
+    /// Who is to be fenced now; said again at every tick until the node is forgotten or heard. `confirmed`: since the
+    /// last tick a quorum has confirmed that this controller rules.
     pub fn tick(&mut self, now: Millis, confirmed: bool) -> Vec<Verdict> {
         let late = self.last_tick.is_some_and(|last| now.since(last) > self.patience.tick + self.patience.lateness_max);
         if late {
@@ -211,8 +212,8 @@ impl Liveness {
         if self.storm.is_some_and(|confirmations| confirmations < CONFIRMATIONS_ENOUGH) {
             return None;
         }
-        let unanswered =
-            session.last_answer.is_none_or(|answer| answer < session.last_heartbeat.max(self.trusted_since));
+        let listening = session.last_heartbeat.max(self.trusted_since);
+        let unanswered = session.last_answer.is_none_or(|answer| answer < listening);
         if silence >= patience.corroborated_silence && unanswered && witnesses >= WITNESSES_ENOUGH {
             return Some(Why::SilenceCorroborated);
         }

@@ -60,7 +60,7 @@ impl Assignment {
 
     /// Checks what somebody has chosen. All partitions must have `width` replicas, or the same number at least.
     pub fn manual(image: &Image, replicas: &[&[NodeId]], width: Option<usize>) -> Result<Self, Refused> {
-        let width = width.or(replicas.first().map(|first| first.len())).unwrap_or(0);
+        let width = width.or_else(|| replicas.first().map(|first| first.len())).unwrap_or(0);
         check_width(width)?;
         let mut partitions = Vec::with_capacity(replicas.len());
         for own in replicas {

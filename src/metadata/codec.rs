@@ -8,13 +8,15 @@
 use super::StateHash;
 use super::columns;
 use super::configs::ConfigScope;
-use super::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
+use super::nodes::{Boot, Listener, Registration};
 use super::record::{Batch, Fact, FeatureLevel, Header, Origin, Reign};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, PartitionIndex,
     ProducerId, TopicId, Uuid,
 };
+use crate::config::Roles;
+use crate::config::listener::Protocol;
 use crate::rpc::metadata as proto;
 use bytes::Bytes;
 use prost::Message;
@@ -275,10 +277,10 @@ fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malfor
 
 fn encode_listener(it: &Listener) -> proto::Listener {
     let protocol = match it.protocol {
-        SecurityProtocol::Plaintext => proto::SecurityProtocol::Plaintext,
-        SecurityProtocol::Ssl => proto::SecurityProtocol::Ssl,
-        SecurityProtocol::SaslPlaintext => proto::SecurityProtocol::SaslPlaintext,
-        SecurityProtocol::SaslSsl => proto::SecurityProtocol::SaslSsl,
+        Protocol::Plaintext => proto::SecurityProtocol::Plaintext,
+        Protocol::Ssl => proto::SecurityProtocol::Ssl,
+        Protocol::SaslPlaintext => proto::SecurityProtocol::SaslPlaintext,
+        Protocol::SaslSsl => proto::SecurityProtocol::SaslSsl,
     };
     proto::Listener {
         name: it.name.clone(),
@@ -291,10 +293,10 @@ fn encode_listener(it: &Listener) -> proto::Listener {
 fn decode_listener(it: proto::Listener) -> Result<Listener, Malformed> {
     let protocol = match it.protocol() {
         proto::SecurityProtocol::Unspecified => return Err(Malformed::UnknownValue("listeners.protocol")),
-        proto::SecurityProtocol::Plaintext => SecurityProtocol::Plaintext,
-        proto::SecurityProtocol::Ssl => SecurityProtocol::Ssl,
-        proto::SecurityProtocol::SaslPlaintext => SecurityProtocol::SaslPlaintext,
-        proto::SecurityProtocol::SaslSsl => SecurityProtocol::SaslSsl,
+        proto::SecurityProtocol::Plaintext => Protocol::Plaintext,
+        proto::SecurityProtocol::Ssl => Protocol::Ssl,
+        proto::SecurityProtocol::SaslPlaintext => Protocol::SaslPlaintext,
+        proto::SecurityProtocol::SaslSsl => Protocol::SaslSsl,
     };
     let port = u16::try_from(it.port).map_err(|_| Malformed::OutOfRange("listeners.port"))?;
     Ok(Listener { name: it.name, host: it.host, port, protocol })

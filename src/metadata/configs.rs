@@ -68,7 +68,8 @@ impl Configs {
     /// The topic's own value, else the cluster's.
     fn of_topic<T: FromStr>(&self, topic: TopicId, own_key: &str, cluster_key: &str) -> Option<T> {
         let own = self.value(ConfigScope::Topic(topic), own_key);
-        own.or_else(|| self.value(ConfigScope::Cluster, cluster_key))?.parse().ok()
+        let value = own.or_else(|| self.value(ConfigScope::Cluster, cluster_key))?;
+        value.trim().to_ascii_lowercase().parse().ok() // as `config` reads it
     }
 
     /// Sets or unsets a value; returns what was there.

@@ -14,6 +14,8 @@
 use super::hash::{Digest, Noun};
 use super::record::FeatureLevel;
 use crate::base::ids::{BrokerEpoch, DirectoryId, IncarnationId, NodeId};
+use crate::config::Roles;
+use crate::config::listener::Protocol;
 use imbl::OrdMap;
 use std::sync::Arc;
 
@@ -57,29 +59,13 @@ pub enum Boot {
     MachineCrash,
 }
 
-/// What a node does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Roles {
-    pub controller: bool,
-    pub broker: bool,
-}
-
 /// Where Kafka's clients reach a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listener {
     pub name: String,
     pub host: String,
     pub port: u16,
-    pub protocol: SecurityProtocol,
-}
-
-/// What a listener speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SecurityProtocol {
-    Plaintext,
-    Ssl,
-    SaslPlaintext,
-    SaslSsl,
+    pub protocol: Protocol,
 }
 
 /// Where in its life a node is.

@@ -2,7 +2,7 @@
 
 use super::codec::{self, Malformed, MetadataError};
 use super::configs::ConfigScope;
-use super::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
+use super::nodes::{Boot, Listener, Registration};
 use super::partitions::{Partition, PartitionState, Recovery, ReplicaSet};
 use super::record::{FeatureLevel, Header, Origin, PartitionChange, Reign};
 use super::{Batch, Delta, Fact, Image, StateHash, snapshot};
@@ -11,6 +11,8 @@ use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, LeaderEpoch, MetadataIndex, NodeId,
     PartitionEpoch, PartitionIndex, ProducerId, TopicId, Uuid,
 };
+use crate::config::Roles;
+use crate::config::listener::Protocol;
 use crate::rpc::metadata as proto;
 use prost::Message;
 
@@ -27,7 +29,7 @@ fn registration(number: u8) -> Box<Registration> {
             name: "PLAINTEXT".into(),
             host: format!("node-{number}"),
             port: 9092,
-            protocol: SecurityProtocol::Plaintext,
+            protocol: Protocol::Plaintext,
         }],
         peer_address: format!("node-{number}:9093"),
         admin_address: format!("node-{number}:9094"),

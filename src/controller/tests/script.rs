@@ -22,6 +22,7 @@ use std::fs;
 use std::path::Path;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "stories are read from the repository")]
 fn stories_come_out_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/controller");
     let mut told = 0;
@@ -119,7 +120,7 @@ impl Stage {
     }
 
     fn topic(&self, name: &str) -> TopicId {
-        self.world.image.topics().named(name).map_or(TopicId(text_id("no-such-topic")), |topic| topic.id)
+        self.world.image.topics().named(name).map_or_else(|| TopicId(text_id("no-such-topic")), |topic| topic.id)
     }
 
     fn partition(&self, text: &str) -> (String, PartitionIndex) {
@@ -128,10 +129,11 @@ impl Stage {
     }
 
     fn command(&self, verb: &str, words: &Words<'_>) -> Option<Command> {
-        let known = |node| words.number("epoch").map_or(self.world.epoch(node), BrokerEpoch);
+        let known = |node| words.number("epoch").map_or_else(|| self.world.epoch(node), BrokerEpoch);
         Some(match verb {
             "found" => Command::Found(Found {
                 cluster: CLUSTER,
+                nodes: (1..).map(NodeId).zip(words.plain.iter().map(|disk| DirectoryId(text_id(disk)))).collect(),
                 configs: words.named.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             }),
             "activate" => Command::Activate { node: words.node() },
@@ -225,7 +227,7 @@ impl Stage {
         let leader = words.number("by").map(NodeId).or(state.leader).unwrap_or_default();
         let member = |node| IsrMember {
             node,
-            epoch: words.number(&format!("epoch-of-{node}")).map_or(self.world.epoch(node), BrokerEpoch),
+            epoch: words.number(&format!("epoch-of-{node}")).map_or_else(|| self.world.epoch(node), BrokerEpoch),
         };
         let recovery = if words.has("recovering") { Recovery::Recovering } else { Recovery::Recovered };
         let wish = AlterPartition {
@@ -236,7 +238,7 @@ impl Stage {
             isr: nodes(words.named["isr"]).into_iter().map(member).collect(),
             recovery,
         };
-        let epoch = words.number("epoch").map_or(self.world.epoch(leader), BrokerEpoch);
+        let epoch = words.number("epoch").map_or_else(|| self.world.epoch(leader), BrokerEpoch);
         Command::AlterPartitions(AlterPartitions { leader, epoch, partitions: vec![wish] })
     }
 
