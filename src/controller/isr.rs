@@ -15,7 +15,7 @@ use super::elections::{Election, Judge, Plan};
 use super::{Refusal, Refused};
 use crate::base::ids::{BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicId};
 use crate::metadata::nodes::NodeState;
-use crate::metadata::partitions::{Partition, Recovery, ReplicaSet};
+use crate::metadata::partitions::{Partition, PartitionState, Recovery, ReplicaSet};
 use crate::metadata::record::PartitionChange;
 
 /// A leader's wishes for some of its partitions.
@@ -66,9 +66,9 @@ fn alter_one(draft: &mut Draft<'_>, leader: NodeId, wish: &AlterPartition) -> Re
     let partition = find(draft, wish)?;
     let isr = check(draft, leader, partition, wish)?;
     let plan = plan(draft, partition, wish, isr);
-    let Some(state) = Judge::of(draft.image(), wish.topic).settle(partition, &plan) else {
-        return Ok(partition.clone()); // it is so already
-    };
+    // It may be so already. A new partition epoch then says what became of earlier attempts that got no answer.
+    let unchanged = || PartitionState { partition_epoch: partition.state.partition_epoch.next(), ..partition.state };
+    let state = Judge::of(draft.image(), wish.topic).settle(partition, &plan).unwrap_or_else(unchanged);
     let settled = Partition { state, ..partition.clone() };
     let mut changes = Changes::default();
     changes.add(wish.topic, PartitionChange { partition: wish.partition, state });

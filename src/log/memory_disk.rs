@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::base::disk::{BootId, Disk, Entry, File, Open, Space};
+use crate::base::disk::{BootId, Disk, Entry, File, Lock, Open, Space};
 use crate::base::ids::Uuid;
 
 /// xorshift: the same run for the same seed, everywhere.
@@ -182,6 +182,10 @@ impl Disk for MemoryDisk {
         state.durable_names.retain(|path, _| !inside(path));
         state.durable_names.extend(new);
         Ok(())
+    }
+
+    fn lock(&self, _path: &Path) -> io::Result<Box<dyn Lock>> {
+        Err(io::ErrorKind::Unsupported.into()) // a log locks nothing
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
