@@ -33,3 +33,27 @@ pub const ELECTIONS_PER_DECISION_MAX: usize = 2_000;
 
 /// Producers that one partition remembers; idle ones are forgotten first, and none whose retry may be under way.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
+
+/// How long one attempt at a command to a controller may take before another controller is asked.
+pub const COMMAND_ATTEMPT_MS_MAX: u64 = 2_000;
+
+/// How long a broker waits for an active controller before it says so.
+pub const COMMAND_PATIENCE_MS: u64 = 5_000;
+
+/// Pause before a controller is asked again.
+pub const CONTROLLER_RETRY_MS: u64 = 20;
+
+/// A controller that says nothing for so long on a feed or session is asked elsewhere, or anew.
+pub const FEED_SILENCE_MS_MAX: u64 = 2_000;
+
+/// How often a broker says that it is alive.
+pub const HEARTBEAT_MS: u64 = 200;
+
+/// Messages of a session that may wait to be sent.
+pub const SESSION_MESSAGES_QUEUE_MAX: usize = 8;
+
+/// How often high watermarks and recovery points are written down; what comes after is found again in the logs.
+pub const CHECKPOINT_MS: u64 = 5_000;
+
+/// Producer ids that a broker may give out before it asks for a new block.
+pub const PRODUCER_IDS_PATIENCE_MS: u64 = 5_000;

@@ -1,31 +1,40 @@
 //! The data plane's body: the partitions of this node, led and followed as the metadata says.
 //!
 //! ```text
-//!   metadata feed ─► subscription ─► image ─► reconcile ─► partitions: lead, follow, stop
-//!   doors ──────────────────────────────────────────────► Partition: one short lock around mind and log
-//!   fellow brokers ─► lanes ─► Partition                          │
-//!                                          errands ◄──────────────┘ what must not be done under the lock
+//!   metadata feed ─► subscription ─► partitions: open, lead, follow, remove ─► image, for everybody else to see
+//!   doors ─────────► Partition: one short lock around mind and log ─► errands ─► runner, lanes
+//!   fellow brokers ─► lanes ─┘
 //! ```
 //!
-//! A [`Partition`] is a value behind a short mutex: the mind that judges (`replica`) and the log that keeps (`log`). Every
-//! call does its work at once, on the reactor that makes it; nothing awaits under the lock, no lock is taken under
+//! A [`Partition`] is a value behind a short mutex: the mind that judges (`replica`) and the log that keeps (`log`).
+//! Every call does its work at once, on the reactor that makes it; nothing awaits under the lock, no lock is taken under
 //! another. What takes time or talks to others is handed out as an [`Errand`].
 //!
-//! Absent on purpose: tasks, timers and descriptors of idle partitions.
+//! A broker talks to controllers only by `rpc`, also to the one in its own process.
+//!
+//! Absent on purpose: tasks, timers and descriptors of idle partitions; decisions about the cluster (the controller's).
 
 mod errands;
 mod error;
 mod folders;
+mod handle;
+mod link;
 mod partition;
 mod partitions;
+mod runner;
+mod session;
 mod settings;
+mod subscription;
 
 pub use errands::{Errand, Errands};
 pub use error::PartitionError;
 pub use folders::Folders;
+pub use handle::{Broker, Identity, Running};
+pub use link::SubmitError;
 pub use partition::{
     Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,
     WaitGuard,
 };
 pub use partitions::Partitions;
+pub use session::Joining;
 pub use settings::TopicSettings;

@@ -64,12 +64,14 @@ impl Log {
     }
 
     /// Writes out what is only in memory. What it hands back makes the log durable with its indexes, so that a clean
-    /// stop needs no recovery even if the machine stops, too.
-    pub fn close(mut self) -> Result<Flush, LogError> {
+    /// stop needs no recovery even if the machine stops, too. The log takes no more calls.
+    pub fn close(&mut self) -> Result<Flush, LogError> {
         self.check()?;
         let (active, folder) = self.active();
         active.seal(folder)?;
-        self.flush(true)
+        let flush = self.flush(true)?;
+        self.failed = Some("it was closed".into());
+        Ok(flush)
     }
 
     /// The segment that ends at the recovery point belongs to what must be synced, too: its indexes were completed when

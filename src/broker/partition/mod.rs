@@ -25,7 +25,7 @@ use crate::base::World;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
-use crate::log::{Flush, Log};
+use crate::log::{Flush, Log, LogError};
 use crate::replica::LogEnds;
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::follower::{Follower, FollowerEffects, Leadership};
@@ -271,6 +271,28 @@ impl Partition {
                 Role::Changing => {}
             }
         });
+    }
+
+    /// A flush did not run to its end: what is on the disk is unknown, and no later sync could say.
+    pub fn on_failed_flush(self: &Arc<Self>, error: &LogError) {
+        self.within(|state, after| {
+            state.log.fail(error);
+            state.leader_hint = None;
+            state.resign(after);
+        });
+    }
+
+    /// Closes the log, durably, for a clean stop. Waits for the disk.
+    pub fn close(self: &Arc<Self>) -> Result<(), PartitionError> {
+        let flush = self.within(|state, after| {
+            state.resign(after);
+            state.follower().mind.detach();
+            state.keep_snapshot();
+            state.log.close()
+        })?;
+        flush.run()?;
+        self.lock().log.finish_flush(&flush);
+        Ok(())
     }
 
     /// What the checkpoints keep: high watermark, recovery point, log start.

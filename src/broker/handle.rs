@@ -1,0 +1,225 @@
+//! The broker as the doors see it, and how it starts and stops.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::folders::Folders;
+use super::link::{ControllerLink, SubmitError};
+use super::partition::{Partition, Surroundings};
+use super::partitions::Partitions;
+use super::session::{Joining, itself};
+use super::{PartitionError, runner, session, subscription};
+use crate::base::World;
+use crate::base::executor::{Task, Worker};
+use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
+use crate::base::limits::PRODUCER_IDS_PATIENCE_MS;
+use crate::config::Resolved;
+use crate::controller::{Command, ProducerIdBlock, Reply};
+use crate::log::{After, DirMeta, LogError};
+use crate::metadata::record::Origin;
+use crate::metadata::{Delta, Image};
+
+/// This node's broker. Clones are the same one.
+#[derive(Clone)]
+pub struct Broker(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) around: Arc<Surroundings>,
+    pub(super) folders: Arc<Folders>,
+    pub(super) partitions: Partitions,
+    pub(super) link: ControllerLink,
+    /// What this node has applied and acts on.
+    pub(super) image: watch::Sender<Arc<Image>>,
+    /// This run's registration, once it has one.
+    pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
+    pub(super) stopping: watch::Sender<bool>,
+    joining: Joining,
+    node: Resolved,
+    producer_ids: Mutex<ProducerIdBlock>,
+    /// Opens and removes logs, in the order in which metadata says so.
+    opener: Arc<dyn Worker>,
+}
+
+/// Who this broker is and how its last run ended.
+pub struct Identity {
+    pub node: NodeId,
+    pub cluster: ClusterId,
+    pub directory: DirMeta,
+    pub log_dirs: Vec<PathBuf>,
+    pub last_run: After,
+    /// Peer addresses of the controllers it knows at first.
+    pub controllers: Vec<String>,
+    pub joining: Joining,
+}
+
+/// A started broker with its tasks; dropping it ends them.
+pub struct Running {
+    pub broker: Broker,
+    _tasks: Vec<Task>,
+}
+
+impl Running {
+    /// Opens the log dirs and joins the cluster. Waits for the disk.
+    pub fn start(world: &World, identity: Identity, node: &Resolved) -> Result<Self, LogError> {
+        let around = Arc::new(Surroundings::new(identity.node, world.clone()));
+        let dirs = &identity.log_dirs;
+        let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
+        let broker = Broker(Arc::new(Inner {
+            partitions: Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()),
+            link: ControllerLink::new(world.clone(), identity.cluster, identity.controllers),
+            image: watch::Sender::new(Arc::new(Image::default())),
+            epoch: watch::Sender::new(None),
+            stopping: watch::Sender::new(false),
+            joining: identity.joining.clone(),
+            node: node.clone(),
+            producer_ids: Mutex::new(ProducerIdBlock { first: ProducerId(0), len: 0 }),
+            opener: world.executor.worker("log-open"),
+            around,
+            folders,
+        }));
+        let spawn = |name, task| world.executor.spawn(name, task);
+        let tasks = vec![
+            spawn("broker.feed", Box::pin(subscription::follow(broker.clone()))),
+            spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining))),
+            spawn("broker.errands", Box::pin(runner::run(broker.clone()))),
+        ];
+        Ok(Self { broker, _tasks: tasks })
+    }
+
+    /// Says goodbye and closes every log, so that the next start has nothing to recover.
+    pub async fn stop(self) {
+        self.broker.0.stopping.send_replace(true);
+        drop(self._tasks);
+        let broker = self.broker.clone();
+        let worker = self.broker.0.around.world.executor.worker("log-close");
+        worker.call(move || broker.close_logs()).await;
+    }
+}
+
+impl Broker {
+    pub fn node(&self) -> NodeId {
+        self.0.around.me
+    }
+
+    /// This run's registration, once there is one.
+    pub fn epoch(&self) -> Option<BrokerEpoch> {
+        *self.0.epoch.borrow()
+    }
+
+    pub fn cluster(&self) -> ClusterId {
+        self.0.link.cluster()
+    }
+
+    /// The settings this node was started with.
+    pub fn settings(&self) -> &Resolved {
+        &self.0.node
+    }
+
+    pub fn world(&self) -> &World {
+        &self.0.around.world
+    }
+
+    /// The metadata that this node has applied and acts on.
+    pub fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.0.image.borrow())
+    }
+
+    /// Waits until this node acts on everything up to here.
+    pub async fn image_at(&self, index: MetadataIndex) {
+        let mut images = self.0.image.subscribe();
+        // The sender lives in this very broker.
+        drop(images.wait_for(|image| image.applied() >= index).await);
+    }
+
+    /// Has a command decided by the active controller; returns when this node acts on the outcome, or `patience` ends.
+    pub async fn submit(
+        &self,
+        command: &Command,
+        origin: &Origin,
+        patience: Duration,
+    ) -> Result<Reply, SubmitError> {
+        let (reply, index) = self.0.link.submit(command, origin, patience).await?;
+        // Done is done: whoever asks another broker next would not have been told of this one's delay either.
+        drop(timeout(patience, self.image_at(index)).await);
+        Ok(reply)
+    }
+
+    /// An id for a new producer, from a block that the controller gave this broker.
+    pub async fn producer_id(&self) -> Result<ProducerId, SubmitError> {
+        let mut block = self.0.producer_ids.lock().await;
+        if block.len == 0 {
+            let Some(epoch) = self.epoch() else {
+                return Err(SubmitError::NoController("this broker is not registered yet".to_owned()));
+            };
+            let command = Command::AllocateProducerIds { node: self.node(), epoch };
+            let patience = Duration::from_millis(PRODUCER_IDS_PATIENCE_MS);
+            match self.0.link.submit(&command, &itself("AllocateProducerIds"), patience).await?.0 {
+                Reply::ProducerIds(fresh) => *block = fresh,
+                other => unreachable!("AllocateProducerIds is not answered by {other:?}"),
+            }
+        }
+        let id = block.first;
+        *block = ProducerIdBlock { first: ProducerId(id.0 + 1), len: block.len - 1 };
+        Ok(id)
+    }
+
+    /// The partition, if this node has a replica of it; otherwise why not.
+    pub fn partition(&self, topic: TopicId, index: PartitionIndex) -> Result<Arc<Partition>, PartitionError> {
+        if let Some(partition) = self.0.partitions.get(topic, index) {
+            return Ok(partition);
+        }
+        let image = self.image();
+        let Some(known) = image.topics().get(topic) else { return Err(PartitionError::UnknownTopicId) };
+        let Some(assigned) = known.partition(index) else { return Err(PartitionError::UnknownTopicOrPartition) };
+        let hint = assigned.state.leader.map(|leader| (leader, assigned.state.leader_epoch));
+        Err(PartitionError::NotLeader { hint })
+    }
+
+    /// Makes this node what new metadata says, then lets others see it.
+    pub(super) async fn act_on(&self, image: Image, delta: Delta) {
+        let old = self.image();
+        let new = Arc::new(image);
+        self.0.link.learn(&new);
+        let is_ours = |image: &Image| {
+            let me = image.nodes().get(self.node());
+            me.is_some_and(|me| me.registration.incarnation == self.0.joining.registration.incarnation)
+        };
+        if is_ours(&new) {
+            // What came before this run was registered has not been acted on yet: now all of it is.
+            let (before, delta) = match is_ours(&old) {
+                true => (Arc::clone(&old), delta),
+                false => (Arc::default(), Delta::between(&Image::default(), &new)),
+            };
+            let (broker, image) = (self.clone(), Arc::clone(&new));
+            self.0.opener.call(move || broker.0.partitions.reconcile(&before, &image, &delta)).await;
+        }
+        self.0.image.send_replace(new);
+    }
+
+    pub(super) fn write_checkpoints(&self) {
+        if let Err(error) = self.0.folders.checkpoint(self.0.partitions.all().iter()) {
+            warn!(event = "log.checkpoint_failed", %error, "a restart will read more of the logs than it had to");
+        }
+    }
+
+    fn close_logs(&self) {
+        let partitions = self.0.partitions.all();
+        let all_closed = partitions.iter().all(|partition| match partition.close() {
+            Ok(()) => true,
+            Err(error) => {
+                let (topic, index) = (&partition.name, partition.index);
+                warn!(event = "log.close_failed", topic = %topic, partition = %index, %error, "to be recovered");
+                false
+            }
+        });
+        self.write_checkpoints();
+        if let (true, Some(epoch)) = (all_closed, self.epoch()) {
+            self.0.folders.mark_clean_stop(epoch);
+        }
+    }
+}

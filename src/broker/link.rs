@@ -1,0 +1,177 @@
+//! The way to the controllers: commands to the active one, wherever it is.
+//!
+//! Invariants: a command is sent again only if it was certainly not done, or may be done twice without harm.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tonic::transport::Channel;
+
+use crate::base::World;
+use crate::base::ids::{ClusterId, MetadataIndex};
+use crate::base::limits::{COMMAND_ATTEMPT_MS_MAX, CONTROLLER_RETRY_MS, PEER_MESSAGE_BYTES_MAX};
+use crate::controller::codec::{decode_reply, encode_command};
+use crate::controller::{Command, Refused, Reply};
+use crate::metadata::Image;
+use crate::metadata::record::Origin;
+use crate::net::{Lane, Peer};
+use crate::rpc::controller as proto;
+use crate::rpc::controller::controller_client::ControllerClient;
+
+/// Every controller this broker knows, and which of them is active.
+pub struct ControllerLink {
+    world: World,
+    cluster: ClusterId,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The order in which they are tried when none is known to be active.
+    addresses: Vec<String>,
+    active: Option<String>,
+    peers: BTreeMap<String, Arc<Peer>>,
+    turn: usize,
+}
+
+/// Why a command was not done, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("it is unknown whether this was done: {0}")]
+    Unknown(String),
+    #[error("no controller was active in time: {0}")]
+    NoController(String),
+}
+
+impl ControllerLink {
+    pub fn new(world: World, cluster: ClusterId, addresses: Vec<String>) -> Self {
+        Self { world, cluster, known: Mutex::new(Known { addresses, ..Known::default() }) }
+    }
+
+    /// Has a command decided and committed, waiting for an active controller as long as `patience` lasts.
+    pub async fn submit(
+        &self,
+        command: &Command,
+        origin: &Origin,
+        patience: Duration,
+    ) -> Result<(Reply, MetadataIndex), SubmitError> {
+        let deadline = Instant::now() + patience;
+        let request = proto::SubmitRequest {
+            cluster_id: self.cluster.0.0.to_vec().into(),
+            origin: Some(crate::metadata::codec::encode_origin(origin)),
+            command: Some(encode_command(command).expect("a broker sends only commands of brokers")),
+        };
+        let mut last = "none was reached".to_owned();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(SubmitError::NoController(last));
+            }
+            match self.attempt(&request, left.min(Duration::from_millis(COMMAND_ATTEMPT_MS_MAX))).await {
+                Ok(done) => return done,
+                Err(why) => last = why,
+            }
+            sleep(Duration::from_millis(CONTROLLER_RETRY_MS).min(left)).await;
+        }
+    }
+
+    /// One attempt; the outer error says why another one is in order.
+    async fn attempt(
+        &self,
+        request: &proto::SubmitRequest,
+        patience: Duration,
+    ) -> Result<Result<(Reply, MetadataIndex), SubmitError>, String> {
+        use proto::submit_reply::Result as Kind;
+        let (address, peer) = self.next();
+        let call = |channel| async move { client(channel).submit(request.clone()).await };
+        let reply = match peer.call(patience, call).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.forget_active(&address);
+                // Every command is judged by epochs or finds that it was done before, so a second one does no harm.
+                return Err(error.to_string());
+            }
+        };
+        let index = MetadataIndex(reply.index);
+        match reply.result {
+            Some(Kind::NotActive(elsewhere)) => {
+                self.note_active(Some(elsewhere.leader_address).filter(|leader| !leader.is_empty()));
+                Err(format!("{address} is not active"))
+            }
+            Some(Kind::Unknown(unknown)) => Ok(Err(SubmitError::Unknown(unknown.message))),
+            other => match decode_reply(other) {
+                Ok(Ok(reply)) => Ok(Ok((reply, index))),
+                Ok(Err(refused)) => Ok(Err(refused.into())),
+                Err(malformed) => Ok(Err(SubmitError::Unknown(format!("{address} answered nonsense: {malformed}")))),
+            },
+        }
+    }
+
+    /// Whom to ask: the active controller, or each in turn.
+    pub(super) fn next(&self) -> (String, Arc<Peer>) {
+        let mut known = self.known();
+        let address = known.active.clone().unwrap_or_else(|| {
+            known.turn += 1;
+            known.addresses[known.turn % known.addresses.len()].clone()
+        });
+        let peer = known.peer(&address, &self.world);
+        (address, peer)
+    }
+
+    /// A controller's peer, for a session.
+    pub(super) fn peer(&self, address: &str) -> Arc<Peer> {
+        self.known().peer(address, &self.world)
+    }
+
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.known().addresses.clone()
+    }
+
+    pub(super) fn cluster(&self) -> ClusterId {
+        self.cluster
+    }
+
+    pub(super) fn note_active(&self, address: Option<String>) {
+        self.known().active = address;
+    }
+
+    fn forget_active(&self, address: &str) {
+        let mut known = self.known();
+        if known.active.as_deref() == Some(address) {
+            known.active = None;
+        }
+    }
+
+    /// Takes up the controllers that metadata knows of.
+    pub(super) fn learn(&self, image: &Image) {
+        let controllers = image.nodes().iter().filter(|node| node.registration.roles.controller);
+        let mut known = self.known();
+        for node in controllers {
+            let address = &node.registration.peer_address;
+            if !known.addresses.contains(address) {
+                known.addresses.push(address.clone());
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn peer(&mut self, address: &str, world: &World) -> Arc<Peer> {
+        let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Control));
+        Arc::clone(self.peers.entry(address.to_owned()).or_insert_with(new))
+    }
+}
+
+pub(super) fn client(channel: Channel) -> ControllerClient<Channel> {
+    ControllerClient::new(channel)
+        .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
+}

@@ -1,0 +1,154 @@
+//! This broker's place in the cluster: it registers, keeps a session with every controller, and asks to be let in.
+//!
+//! Invariants: everything said in a session is of one registration; a goodbye is said only on a stop.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::stream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::Broker;
+use super::link::{SubmitError, client};
+use crate::base::executor::Task;
+use crate::base::ids::BrokerEpoch;
+use crate::base::limits::{
+    COMMAND_PATIENCE_MS, CONTROLLER_RETRY_MS, FEED_SILENCE_MS_MAX, HEARTBEAT_MS, SESSION_MESSAGES_QUEUE_MAX,
+};
+use crate::controller::{Command, Register, Reply, Unfence};
+use crate::metadata::nodes::Registration;
+use crate::metadata::record::Origin;
+use crate::rpc::controller as proto;
+use proto::session_up::Message;
+
+/// What a broker says of itself when it joins.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    pub registration: Registration,
+    /// The registration of the run before this one, as it is noted on the disk.
+    pub previous_epoch: Option<BrokerEpoch>,
+}
+
+/// Registers, then keeps the broker let in for as long as it runs.
+pub(super) async fn keep(broker: Broker, joining: Joining) {
+    let epoch = register(&broker, &joining).await;
+    broker.0.epoch.send_replace(Some(epoch));
+    info!(event = "broker.registered", node = %broker.node(), %epoch, "this broker is registered");
+    let mut sessions: BTreeMap<String, Task> = BTreeMap::new();
+    let mut images = broker.0.image.subscribe();
+    loop {
+        for address in broker.0.link.addresses() {
+            let session = hold(broker.clone(), address.clone(), epoch, joining.registration.peer_address.clone());
+            let start = || broker.0.around.world.executor.spawn("session", Box::pin(session));
+            sessions.entry(address).or_insert_with(start);
+        }
+        ask_to_be_let_in(&broker, epoch).await;
+        if images.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn register(broker: &Broker, joining: &Joining) -> BrokerEpoch {
+    let request = Command::Register(Register {
+        cluster: broker.0.link.cluster(),
+        node: broker.node(),
+        previous_epoch: joining.previous_epoch,
+        registration: joining.registration.clone(),
+    });
+    loop {
+        match broker.0.link.submit(&request, &itself("Register"), Duration::from_millis(COMMAND_PATIENCE_MS)).await {
+            Ok((Reply::Registered { epoch }, _)) => return epoch,
+            Ok((other, _)) => unreachable!("a registration is not answered by {other:?}"),
+            Err(SubmitError::Refused(refused)) => {
+                warn!(event = "broker.refused", node = %broker.node(), %refused, "the cluster does not take this broker");
+            }
+            Err(error) => info!(event = "broker.waits", %error, "no controller takes this broker yet"),
+        }
+        sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
+    }
+}
+
+/// A fenced broker that has caught up with its own registration asks to lead and follow again.
+async fn ask_to_be_let_in(broker: &Broker, epoch: BrokerEpoch) {
+    let image = broker.image();
+    let me = image.nodes().get(broker.node());
+    let is_waiting = me.is_some_and(|node| node.epoch == epoch && node.is_fenced());
+    if !is_waiting {
+        return;
+    }
+    let request = Command::Unfence(Unfence { node: broker.node(), epoch, applied: image.applied() });
+    match broker.0.link.submit(&request, &itself("Unfence"), Duration::from_millis(COMMAND_PATIENCE_MS)).await {
+        Ok(_) => {}
+        Err(error) => info!(event = "broker.waits", %error, "this broker was not let in yet"),
+    }
+}
+
+/// Commands of a broker in its own name.
+pub(super) fn itself(api: &str) -> Origin {
+    Origin { principal: "broker".to_owned(), api: api.to_owned(), ..Origin::default() }
+}
+
+/// Keeps a session with one controller for ever.
+async fn hold(broker: Broker, address: String, epoch: BrokerEpoch, peer_address: String) {
+    loop {
+        if let Err(why) = session(&broker, &address, epoch, &peer_address).await {
+            debug!(event = "session.ended", address, why, "the session is opened again");
+        }
+        sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
+    }
+}
+
+async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_address: &str) -> Result<(), String> {
+    let (up, messages) = mpsc::channel(SESSION_MESSAGES_QUEUE_MAX);
+    let hello = proto::Hello {
+        cluster_id: broker.0.link.cluster().0.0.to_vec().into(),
+        node_id: broker.node().0,
+        broker_epoch: epoch.0,
+        peer_address: peer_address.to_owned(),
+    };
+    say(&up, Message::Hello(hello)).await?;
+    let outgoing = stream::unfold(messages, |mut messages| async move {
+        messages.recv().await.map(|message: proto::SessionUp| (message, messages))
+    });
+    let silence = Duration::from_millis(FEED_SILENCE_MS_MAX);
+    let call = |channel| async move { client(channel).session(outgoing).await };
+    let mut down = broker.0.link.peer(address).call(silence, call).await.map_err(|error| error.to_string())?;
+    let mut heartbeats = interval(Duration::from_millis(HEARTBEAT_MS));
+    heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = broker.0.stopping.subscribe();
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopped(&mut stopping) => {
+                say(&up, Message::Goodbye(proto::Goodbye {})).await?;
+                drop(timeout(silence, down.message()).await); // the controller has heard it
+                return std::future::pending().await;
+            }
+            answer = down.message() => match answer.map_err(|status| status.to_string())? {
+                Some(_) => heard = Instant::now(),
+                None => return Err("the controller ended the session".to_owned()),
+            },
+            _ = heartbeats.tick() => {
+                if heard.elapsed() > silence {
+                    return Err("the controller fell silent".to_owned());
+                }
+                let applied = broker.image().applied().0;
+                say(&up, Message::Heartbeat(proto::Heartbeat { applied, leaders_ready: applied })).await?;
+            }
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the broker; without it there is nothing left to say goodbye for.
+    drop(stopping.wait_for(|is_stopping| *is_stopping).await);
+}
+
+async fn say(up: &mpsc::Sender<proto::SessionUp>, message: Message) -> Result<(), String> {
+    let sent = up.send(proto::SessionUp { message: Some(message) }).await;
+    sent.map_err(|_| "the session's stream was closed".to_owned())
+}
