@@ -137,12 +137,7 @@ impl Broker {
     }
 
     /// Has a command decided by the active controller; returns when this node acts on the outcome, or `patience` ends.
-    pub async fn submit(
-        &self,
-        command: &Command,
-        origin: &Origin,
-        patience: Duration,
-    ) -> Result<Reply, SubmitError> {
+    pub async fn submit(&self, command: &Command, origin: &Origin, patience: Duration) -> Result<Reply, SubmitError> {
         let (reply, index) = self.0.link.submit(command, origin, patience).await?;
         // Done is done: whoever asks another broker next would not have been told of this one's delay either.
         drop(timeout(patience, self.image_at(index)).await);

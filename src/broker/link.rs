@@ -62,7 +62,7 @@ impl ControllerLink {
         let deadline = Instant::now() + patience;
         let request = proto::SubmitRequest {
             cluster_id: self.cluster.0.0.to_vec().into(),
-            origin: Some(crate::metadata::codec::encode_origin(origin)),
+            origin: Some(written(origin)),
             command: Some(encode_command(command).expect("a broker sends only commands of brokers")),
         };
         let mut last = "none was reached".to_owned();
@@ -160,6 +160,15 @@ impl ControllerLink {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn written(origin: &Origin) -> crate::rpc::metadata::Origin {
+    crate::rpc::metadata::Origin {
+        principal: origin.principal.clone(),
+        api: origin.api.clone(),
+        client_id: origin.client_id.clone(),
+        facts: 0, // the controller counts them
     }
 }
 

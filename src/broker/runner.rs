@@ -27,7 +27,8 @@ use crate::replica::isr::{Outcome, Proposal};
 /// Runs errands for ever.
 pub(super) async fn run(broker: Broker) {
     let worker = broker.0.around.world.executor.worker("log-flush");
-    let mut runner = Runner { broker, worker, timers: BinaryHeap::new(), numbers: 0, under_way: FuturesUnordered::new() };
+    let mut runner =
+        Runner { broker, worker, timers: BinaryHeap::new(), numbers: 0, under_way: FuturesUnordered::new() };
     let mut checkpoints = interval(Duration::from_millis(CHECKPOINT_MS));
     loop {
         let next_timer = runner.next_timer();
@@ -201,10 +202,9 @@ fn wish(partition: &Partition, proposal: &Proposal) -> AlterPartition {
 
 fn outcome_of(altered: AlteredPartition) -> Outcome {
     match altered.outcome {
-        Ok(partition) => Outcome::Accepted {
-            partition_epoch: partition.state.partition_epoch,
-            isr: partition.isr().collect(),
-        },
+        Ok(partition) => {
+            Outcome::Accepted { partition_epoch: partition.state.partition_epoch, isr: partition.isr().collect() }
+        }
         Err(refused) => match refused.refusal {
             Refusal::IneligibleReplica | Refusal::NotController => Outcome::Refused,
             _ => Outcome::Outdated,

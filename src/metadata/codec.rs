@@ -221,7 +221,8 @@ fn decode_fact(fact: proto::Fact) -> Result<Fact, Malformed> {
     })
 }
 
-fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> proto::NodeRegistered {
+/// A registration as it stands in the log, and as a node asks for it.
+pub fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> proto::NodeRegistered {
     let boot = match it.boot {
         Boot::Clean => proto::Boot::Clean,
         Boot::ProcessCrash => proto::Boot::ProcessCrash,
@@ -245,7 +246,8 @@ fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> p
     }
 }
 
-fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malformed> {
+/// Reads what [`encode_registration`] wrote.
+pub fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malformed> {
     let boot = match it.boot() {
         proto::Boot::Unspecified => return Err(Malformed::UnknownValue("boot")),
         proto::Boot::Clean => Boot::Clean,
