@@ -57,3 +57,37 @@ pub const CHECKPOINT_MS: u64 = 5_000;
 
 /// Producer ids that a broker may give out before it asks for a new block.
 pub const PRODUCER_IDS_PATIENCE_MS: u64 = 5_000;
+
+/// Tasks that may wait to be started on one reactor.
+pub const REACTOR_QUEUE_TASKS_MAX: usize = 64;
+
+/// Requests of one Kafka connection that may wait for their answers; then reading stops.
+pub const KAFKA_REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// Bytes of one Kafka connection's requests and answers that may be on their way; then reading stops. One request or
+/// answer alone may be larger.
+pub const KAFKA_BYTES_IN_FLIGHT_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of requests that each Kafka connection may always hold.
+pub const KAFKA_CONNECTION_BYTES_FREE: usize = 64 * 1024;
+
+/// Bytes of requests that all Kafka connections together may hold beyond that; who needs more waits.
+pub const KAFKA_REQUEST_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long a Kafka connection may wait for a part of those bytes in the middle of a request. It holds some itself, so
+/// if all waited longer, none could go on.
+pub const KAFKA_MEMORY_WAIT_MS_MAX: u64 = 10_000;
+
+/// How long a request may take to arrive, however small it is ...
+pub const KAFKA_FRAME_PATIENCE_MS: u64 = 30_000;
+/// ... and how fast the bytes of a large one must come.
+pub const KAFKA_FRAME_BYTES_PER_SECOND_MIN: usize = 1024;
+
+/// How often it is checked whether a Kafka connection is idle or slow.
+pub const KAFKA_WATCH_MS: u64 = 5_000;
+
+/// Kafka connections of one broker, whatever `max.connections` says.
+pub const KAFKA_CONNECTIONS_MAX: usize = 1_000_000;
+
+/// How long an answer about new topics may wait for their leaders.
+pub const KAFKA_NEW_LEADERS_WAIT_MS_MAX: u64 = 500;
