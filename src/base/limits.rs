@@ -89,5 +89,8 @@ pub const KAFKA_WATCH_MS: u64 = 5_000;
 /// Kafka connections of one broker, whatever `max.connections` says.
 pub const KAFKA_CONNECTIONS_MAX: usize = 1_000_000;
 
-/// How long an answer about new topics may wait for their leaders.
-pub const KAFKA_NEW_LEADERS_WAIT_MS_MAX: u64 = 500;
+/// How long a client may have us wait for an active controller.
+pub const KAFKA_COMMAND_PATIENCE_MS_MAX: u64 = 5 * 60_000;
+
+/// How long a client that asks for a topic which is not there waits for its creation.
+pub const KAFKA_AUTO_CREATE_PATIENCE_MS: i32 = 2_000;

@@ -4,11 +4,15 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::door::Door;
+use super::declined::Declined;
 use super::hangup::Hangup;
 use super::values::Values;
 use crate::base::ids::NodeId;
+use crate::base::limits::KAFKA_COMMAND_PATIENCE_MS_MAX;
+use crate::controller::{Command, Reply};
 use crate::metadata::Image;
 use crate::metadata::nodes::{Node, Nodes};
 use crate::metadata::record::Origin;
@@ -65,8 +69,14 @@ impl Asked {
         Values { image, settings: self.door().broker.settings(), node: self.door().broker.node() }
     }
 
+    /// Has a command decided by the active controller, waiting for one as long as the client wants to.
+    pub async fn submit(&self, command: &Command, timeout_ms: i32) -> Result<Reply, Declined> {
+        let patience = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0).min(KAFKA_COMMAND_PATIENCE_MS_MAX));
+        Ok(self.door().broker.submit(command, &self.origin(), patience).await?)
+    }
+
     /// How the controller writes down who asked.
-    pub fn origin(&self) -> Origin {
+    fn origin(&self) -> Origin {
         Origin {
             principal: "User:ANONYMOUS".to_owned(),
             api: self.header.api.name().to_owned(),
@@ -87,6 +97,15 @@ impl Asked {
         };
         let rack = node.registration.rack.as_deref().map(Text::from);
         Some(Endpoint { node: node.id, host, port: port.into(), rack })
+    }
+
+    /// The node that clients should send what is for the controller to: the active one where clients can reach it, or
+    /// else this one. Any broker passes it on.
+    pub fn controller(&self, image: &Image, brokers: &[Endpoint]) -> i32 {
+        let active = image.cluster().controller.map(|active| active.node);
+        let candidates = [active, Some(self.door().broker.node()), brokers.first().map(|broker| broker.node)];
+        let is_reachable = |node: &NodeId| brokers.iter().any(|broker| broker.node == *node);
+        candidates.into_iter().flatten().find(is_reachable).map_or(-1, |node| node.0)
     }
 
     /// The brokers that can be talked to, by id.

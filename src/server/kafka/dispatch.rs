@@ -30,8 +30,20 @@ macro_rules! apis {
 apis! {
     Produce => itself produce;
     Fetch => itself fetch;
+    ListOffsets => later list_offsets;
     Metadata => later metadata;
+    FindCoordinator => at_once find_coordinator;
     ApiVersions => at_once api_versions;
+    CreateTopics => later create_topics;
+    DeleteTopics => later delete_topics;
+    InitProducerId => later init_producer_id;
+    OffsetForLeaderEpoch => at_once offset_for_leader_epoch;
+    DescribeAcls => at_once describe_acls;
+    DescribeConfigs => at_once describe_configs;
+    DescribeClientQuotas => at_once describe_client_quotas;
+    DescribeCluster => at_once describe_cluster;
+    ListConfigResources => at_once list_config_resources;
+    DescribeTopicPartitions => at_once describe_topic_partitions;
 }
 
 /// Answers one client's requests.

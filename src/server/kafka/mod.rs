@@ -20,8 +20,10 @@ mod memory;
 mod patience;
 
 mod client;
+mod declined;
 mod door;
 mod hints;
+mod operations;
 mod partitions;
 mod values;
 

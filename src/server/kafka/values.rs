@@ -54,12 +54,23 @@ impl Values<'_> {
         own.into_iter().chain(dynamic).chain(started).chain([default]).collect()
     }
 
+    /// What a topic gets that sets nothing itself.
+    pub fn of_new_topic(&self, key: &'static Key) -> (Value, Source) {
+        let first = self.of_topic(None, key).swap_remove(0);
+        (first.value, first.source)
+    }
+
     /// Every place where a server's key is set, the one that counts first; the last is its default.
     pub fn of_server(&self, key: &'static Key) -> Vec<Set> {
         let started = self.settings.setting(key.name).filter(|setting| setting.origin != Origin::Default);
         let started =
             started.map(|setting| Set { name: key.name, value: setting.value.clone(), source: Source::Start });
         self.of_brokers(key, key).chain(started).chain([default_of(key)]).collect()
+    }
+
+    /// Where a server's key is set for all brokers while the cluster runs.
+    pub fn of_all_brokers(&self, key: &'static Key) -> Vec<Set> {
+        self.dynamic(ConfigScope::Cluster, key, key, Source::AllBrokers).into_iter().collect()
     }
 
     fn of_brokers(&self, key: &'static Key, from: &'static Key) -> impl Iterator<Item = Set> {

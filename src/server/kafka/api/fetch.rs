@@ -89,7 +89,7 @@ impl Fetch {
         Self {
             topics: request.topics,
             partitions,
-            isolation: isolation(request.isolation_level),
+            isolation: partitions::isolation(request.isolation_level),
             bytes_min: bytes(request.min_bytes),
             bytes_max: bytes(request.max_bytes).min(asked.door().fetch_bytes_max),
             deadline: Instant::now() + max_wait,
@@ -227,10 +227,6 @@ impl Look {
         }
         self
     }
-}
-
-fn isolation(level: i8) -> Isolation {
-    if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
 }
 
 fn readable_end(fetched: &Fetched, isolation: Isolation) -> Offset {

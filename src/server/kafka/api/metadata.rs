@@ -7,16 +7,18 @@
 //!
 //! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and what the controller says
 //! about a topic to be created; per partition: LEADER_NOT_AVAILABLE (leader -1).
-//! Absent on purpose: authorized operations (there is no authorizer: nobody is told that they may do everything).
 
 use std::rc::Rc;
 
 use crate::base::ids::{PartitionIndex, TopicId};
+use crate::base::limits::KAFKA_AUTO_CREATE_PATIENCE_MS;
 use crate::controller::{Command, CreateTopics, CreatedTopic, NewTopic, Refusal, Reply};
 use crate::metadata::Image;
 use crate::metadata::partitions::Partition;
 use crate::metadata::topics::Topic;
 use crate::server::kafka::client::{Asked, Endpoint};
+use crate::server::kafka::operations;
+use crate::server::kafka::partitions::{self, is_topic_name};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
@@ -34,10 +36,16 @@ pub async fn answer(asked: Rc<Asked>, request: MetadataRequest) -> MetadataRespo
     if request.allow_auto_topic_creation && asked.door().creates_topics {
         create_unknown(&asked, &mut topics).await;
     }
+    if request.include_topic_authorized_operations {
+        let found = topics.iter_mut().filter(|topic| !topic.error_code.is_error());
+        found.for_each(|topic| topic.topic_authorized_operations = operations::TOPIC);
+    }
+    let asks_about_cluster = request.include_cluster_authorized_operations;
     let brokers = asked.endpoints(image.nodes());
     MetadataResponse {
+        cluster_authorized_operations: if asks_about_cluster { operations::CLUSTER } else { operations::NOT_ASKED_FOR },
         cluster_id: image.cluster().id.map(|id| id.to_string().into()),
-        controller_id: controller(&asked, &image, &brokers),
+        controller_id: asked.controller(&image, &brokers),
         brokers: brokers.into_iter().map(broker).collect(),
         topics,
         ..Default::default()
@@ -81,7 +89,6 @@ fn described(image: &Image, topic: &Topic) -> MetadataResponseTopic {
 
 fn partition_of(image: &Image, index: PartitionIndex, partition: &Partition) -> MetadataResponsePartition {
     let state = &partition.state;
-    let is_away = |node: &&_| image.nodes().get(**node).is_none_or(|node| node.is_fenced());
     let error_code = if state.leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
     MetadataResponsePartition {
         error_code,
@@ -90,7 +97,7 @@ fn partition_of(image: &Image, index: PartitionIndex, partition: &Partition) -> 
         leader_epoch: state.leader_epoch.0,
         replica_nodes: partition.replicas.iter().map(|node| node.0).collect(),
         isr_nodes: partition.isr().map(|node| node.0).collect(),
-        offline_replicas: partition.replicas.iter().filter(is_away).map(|node| node.0).collect(),
+        offline_replicas: partitions::offline(image, partition),
         ..Default::default()
     }
 }
@@ -98,18 +105,6 @@ fn partition_of(image: &Image, index: PartitionIndex, partition: &Partition) -> 
 fn broker(endpoint: Endpoint) -> MetadataResponseBroker {
     let Endpoint { node, host, port, rack } = endpoint;
     MetadataResponseBroker { node_id: node.0, host, port, rack, ..Default::default() }
-}
-
-/// Some clients send what is for the controller to the node named here, so it must be one that they can reach.
-fn controller(asked: &Asked, image: &Image, brokers: &[Endpoint]) -> i32 {
-    let active = image.cluster().controller.map(|active| active.node);
-    let here = Some(asked.door().broker.node());
-    let reachable = |node: &_| brokers.iter().any(|broker| broker.node == *node);
-    active
-        .filter(reachable)
-        .or(here.filter(reachable))
-        .or(brokers.first().map(|broker| broker.node))
-        .map_or(-1, |it| it.0)
 }
 
 /// Creates the topics that were asked for by a name that is free, with the defaults of the cluster.
@@ -123,7 +118,7 @@ async fn create_unknown(asked: &Asked, topics: &mut [MetadataResponseTopic]) {
         return;
     }
     let command = Command::CreateTopics(CreateTopics { topics: new, validate_only: false });
-    let created = match asked.door().broker.submit(&command, &asked.origin(), asked.door().patience()).await {
+    let created = match asked.submit(&command, KAFKA_AUTO_CREATE_PATIENCE_MS).await {
         Ok(Reply::CreatedTopics(created)) => created,
         Ok(other) => unreachable!("CreateTopics is not answered by {other:?}"),
         Err(_) => return, // the client asks again
@@ -141,11 +136,4 @@ async fn create_unknown(asked: &Asked, topics: &mut [MetadataResponseTopic]) {
             Err(refused) => ErrorCode::from_number(refused.refusal.code()),
         };
     }
-}
-
-/// Kafka's rule: letters, digits, dots, dashes and underscores, at most 249 of them, and neither `.` nor `..`.
-fn is_topic_name(name: &str) -> bool {
-    const NAME_LEN_MAX: usize = 249;
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(is_allowed) && name != "." && name != ".."
 }
