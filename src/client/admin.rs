@@ -93,16 +93,13 @@ impl Cluster {
             timestamp: LATEST,
             ..Default::default()
         };
-        let topic =
-            ListOffsetsTopic { name: partition.topic.clone(), partitions: vec![wanted], ..Default::default() };
+        let topic = ListOffsetsTopic { name: partition.topic.clone(), partitions: vec![wanted], ..Default::default() };
         let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
         let answer = self.dial(leader.node).await?.call(&request, ASK_PATIENCE).await?;
         let mut parts = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let part = parts.find(|part| PartitionIndex(part.partition_index) == partition.index);
         match part {
-            Some(part) if part.error_code.is_error() => {
-                Err(ClientError::refused(partition, part.error_code, None))
-            }
+            Some(part) if part.error_code.is_error() => Err(ClientError::refused(partition, part.error_code, None)),
             Some(part) => Ok(Offset(part.offset)),
             None => Err(ClientError::Unanswered),
         }

@@ -256,7 +256,8 @@ impl Reader {
             return Err(ClientError::refused("Fetch", answer.error_code, None));
         }
         let id = self.cluster.topic_id(&partition.topic);
-        let topics = answer.responses.iter().filter(|topic| is_about(&partition.topic, id, &topic.topic, topic.topic_id));
+        let topics =
+            answer.responses.iter().filter(|topic| is_about(&partition.topic, id, &topic.topic, topic.topic_id));
         let mut parts = topics.flat_map(|topic| &topic.partitions);
         let Some(part) = parts.find(|part| part.partition_index == partition.index.0) else {
             return Err(ClientError::NoLeader(partition.to_string())); // there was no room for it in the answer

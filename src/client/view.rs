@@ -155,8 +155,7 @@ mod tests {
             port: 9092,
             ..Default::default()
         };
-        let partition =
-            MetadataResponsePartition { leader_id: leader, leader_epoch: epoch, ..Default::default() };
+        let partition = MetadataResponsePartition { leader_id: leader, leader_epoch: epoch, ..Default::default() };
         let topic = MetadataResponseTopic {
             name: Some(ORDERS),
             topic_id: Uuid([id; 16]),

@@ -8,7 +8,8 @@
 //!
 //! Invariants: a batch gets its sequence when it is first sent and keeps it for ever. Batches are sent in the order of
 //! their sequences, and are in flight to one broker at a time. At most as many are outstanding as a broker remembers,
-//! so a repeated batch is always recognised.
+//! so a repeated batch is always recognised. The first batch of an epoch is in flight alone: a broker that knows nothing
+//! of a producer takes any sequence for its first (KIP-360), and could take the second batch for it.
 //!
 //! A batch that is given up leaves a question: was it written? While that is open nothing new is sent, since a gap in
 //! the sequences would be refused. When all that was outstanding is settled the lane begins a new epoch: the broker
@@ -49,6 +50,8 @@ pub(super) struct Lane {
     outstanding: VecDeque<Outstanding>,
     identity: Option<Identity>,
     next: Sequence,
+    /// Whether the broker has written a batch of this epoch.
+    is_known: bool,
     /// Whether a batch was given up in this epoch.
     is_broken: bool,
     /// Whether batches came back, and the others must before any is sent again.
@@ -74,6 +77,7 @@ impl Lane {
             outstanding: VecDeque::new(),
             identity: None,
             next: Sequence(0),
+            is_known: false,
             is_broken: false,
             is_recovering: false,
             last_leader: None,
@@ -98,8 +102,14 @@ impl Lane {
 
     pub(super) fn identify(&mut self, identity: Identity) {
         assert!(self.outstanding.is_empty(), "a lane with batches under way has an identity already");
-        self.identity = Some(identity);
+        self.begin(Some(identity));
+    }
+
+    fn begin(&mut self, identity: Option<Identity>) {
+        self.identity = identity;
         self.next = Sequence(0);
+        self.is_known = false;
+        self.is_broken = false;
     }
 
     /// Whether there is a batch to send, as far as the lane goes.
@@ -150,7 +160,8 @@ impl Lane {
     }
 
     fn may_form(&self) -> bool {
-        let has_room = self.outstanding.len() < PRODUCE_REQUESTS_IN_FLIGHT_MAX;
+        let most = if self.is_known { PRODUCE_REQUESTS_IN_FLIGHT_MAX } else { 1 };
+        let has_room = self.outstanding.len() < most;
         self.identity.is_some() && !self.is_broken && has_room && !self.waiting.is_empty()
     }
 
@@ -163,9 +174,9 @@ impl Lane {
         let deadline = self.waiting.front()?.deadline;
         let mut builder = BatchBuilder::idempotent(identity.id, identity.epoch, self.next.0);
         let mut receipts = Vec::new();
-        while let Some(record) = self.waiting.pop_front_if(|record| {
-            receipts.is_empty() || builder.size() + record.size() <= batch_bytes
-        }) {
+        while let Some(record) =
+            self.waiting.pop_front_if(|record| receipts.is_empty() || builder.size() + record.size() <= batch_bytes)
+        {
             builder.push(record.timestamp, record.key.as_deref(), record.value.as_deref(), &[]);
             receipts.push(record.receipt);
         }
@@ -185,6 +196,7 @@ impl Lane {
         let again = match result {
             Ok(base) => {
                 self.failures = 0;
+                self.is_known = true;
                 self.finish(place, Ok(base));
                 false
             }
@@ -241,10 +253,9 @@ impl Lane {
             self.is_recovering = false;
         }
         if self.is_broken && self.outstanding.is_empty() {
-            let next_epoch = |old: Identity| Some(Identity { epoch: ProducerEpoch(old.epoch.0.checked_add(1)?), ..old });
-            self.identity = self.identity.and_then(next_epoch); // after the last one, a new id is asked for
-            self.next = Sequence(0);
-            self.is_broken = false;
+            let next_epoch =
+                |old: Identity| Some(Identity { epoch: ProducerEpoch(old.epoch.0.checked_add(1)?), ..old });
+            self.begin(self.identity.and_then(next_epoch)); // after the last one, a new id is asked for
         }
     }
 

@@ -21,11 +21,11 @@ use crate::base::limits::PRODUCE_REQUESTS_IN_FLIGHT_MAX;
 use crate::client::links::Links;
 use crate::client::view::is_about;
 use crate::client::{ClientError, Cluster, Connection, TopicPartition};
+use crate::wire::Text;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
 };
-use crate::wire::Text;
 
 /// While something is undelivered it is looked at this often, for what only time brings: the end of a pause or of
 /// patience.
