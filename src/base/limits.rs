@@ -94,3 +94,25 @@ pub const KAFKA_COMMAND_PATIENCE_MS_MAX: u64 = 5 * 60_000;
 
 /// How long a client that asks for a topic which is not there waits for its creation.
 pub const KAFKA_AUTO_CREATE_PATIENCE_MS: i32 = 2_000;
+/// Requests that may wait in one of our client's connections to be written.
+pub const CLIENT_PIPELINE_REQUESTS_MAX: usize = 64;
+
+/// Produce requests without an answer that one connection of our producer has: as many batches as a broker remembers
+/// per producer and partition. With more, it could no longer tell a repeated batch from a new one.
+pub const PRODUCE_REQUESTS_IN_FLIGHT_MAX: usize = 5;
+
+/// Answers our client takes; a fetch asks for far less, but its first batch comes whole.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Records that may be on their way from callers into our producer.
+pub const PRODUCER_INBOX_RECORDS_MAX: usize = 64 * 1024;
+
+/// Bytes of keys and values our producer holds until they are delivered.
+pub const PRODUCER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes our consumer asks of one broker, and of one partition, at a time.
+pub const CONSUMER_FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
+pub const CONSUMER_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
+
+/// Pieces of partitions that were fetched and wait for the caller; while they do, nothing more is fetched.
+pub const CONSUMER_FETCHED_MAX: usize = 64;
