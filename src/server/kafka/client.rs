@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::door::Door;
 use super::declined::Declined;
+use super::door::Door;
 use super::hangup::Hangup;
 use super::values::Values;
 use crate::base::ids::NodeId;

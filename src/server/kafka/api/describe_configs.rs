@@ -93,7 +93,8 @@ impl Describing<'_> {
     fn broker(&self, name: &Text) -> Result<Vec<Described>, Declined> {
         let here = self.asked.door().broker.node();
         if **name != *here.to_string() {
-            let why = format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
+            let why =
+                format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
             return Err(Declined::new(ErrorCode::InvalidRequest, why));
         }
         Ok(self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key)))

@@ -144,8 +144,7 @@ impl Fetch {
     fn wait_for_news(&self, look: &Look, news: &Arc<Notify>) -> Vec<WaitGuard> {
         let pairs = self.partitions.iter().zip(&look.outcomes);
         let seen = pairs.filter_map(|(partition, outcome)| Some((partition.as_ref().ok()?, outcome.as_ref().ok()?)));
-        seen.map(|(partition, fetched)| partition.wait_for(readable_end(fetched, self.isolation), news))
-            .collect()
+        seen.map(|(partition, fetched)| partition.wait_for(readable_end(fetched, self.isolation), news)).collect()
     }
 
     fn response(self, asked: &Asked, look: Look) -> FetchResponse {

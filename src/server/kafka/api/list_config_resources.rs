@@ -24,7 +24,8 @@ pub fn answer(asked: &Asked, request: ListConfigResourcesRequest) -> ListConfigR
     }
     let image = asked.image();
     let resources = types.iter().flat_map(|resource_type| {
-        let resource = |name| ConfigResource { resource_name: name, resource_type: *resource_type, ..Default::default() };
+        let resource =
+            |name| ConfigResource { resource_name: name, resource_type: *resource_type, ..Default::default() };
         names(&image, *resource_type).into_iter().map(resource)
     });
     ListConfigResourcesResponse { config_resources: resources.collect(), ..Default::default() }

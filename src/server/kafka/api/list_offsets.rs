@@ -90,9 +90,8 @@ async fn look_up(
     isolation: Isolation,
 ) -> Result<Option<Found>, PartitionError> {
     partitions::check_epoch(partition, partitions::epoch(wanted.current_leader_epoch))?;
-    let place = |(offset, leader_epoch): (Offset, LeaderEpoch)| {
-        Some(Found { offset, timestamp: WallMillis(-1), leader_epoch })
-    };
+    let place =
+        |(offset, leader_epoch): (Offset, LeaderEpoch)| Some(Found { offset, timestamp: WallMillis(-1), leader_epoch });
     match wanted.timestamp {
         LATEST => partition.latest(isolation).map(place),
         EARLIEST | EARLIEST_LOCAL => partition.earliest().map(place),
