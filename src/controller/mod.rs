@@ -18,7 +18,7 @@
 //!   first able replica of the ISR, else of the ELR, else nobody until the last known leader returns.
 //!
 //! Reading order: refusals and drafts, elections (the heart), then one noun after the other; `liveness` decides by
-//! evidence and time when a node is to be fenced.
+//! evidence and time when a node is to be fenced; `codec` is how brokers ask.
 //!
 //! Absent on purpose: who may ask (the doors ask `security`), and configuration keys (`config` brings a table).
 
@@ -38,6 +38,8 @@ mod producer_ids;
 mod topics;
 
 pub mod liveness;
+
+pub mod codec;
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,11 @@
 //! Invariants: what cannot be understood is refused with its position, never skipped: an unknown kind of fact, a
 //! feature level above ours, an id of the wrong length, columns that do not fit each other.
 
+use super::StateHash;
 use super::columns;
 use super::configs::ConfigScope;
 use super::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
 use super::record::{Batch, Fact, FeatureLevel, Header, Origin, Reign};
-use super::{StateHash, record};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, PartitionIndex,
@@ -219,7 +219,8 @@ fn decode_fact(fact: proto::Fact) -> Result<Fact, Malformed> {
     })
 }
 
-fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> proto::NodeRegistered {
+/// A registration as it stands in the log, and as a node asks for it.
+pub fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> proto::NodeRegistered {
     let boot = match it.boot {
         Boot::Clean => proto::Boot::Clean,
         Boot::ProcessCrash => proto::Boot::ProcessCrash,
@@ -243,7 +244,8 @@ fn encode_registration(node: NodeId, epoch: BrokerEpoch, it: &Registration) -> p
     }
 }
 
-fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malformed> {
+/// Reads what [`encode_registration`] wrote.
+pub fn decode_registration(it: proto::NodeRegistered) -> Result<Registration, Malformed> {
     let boot = match it.boot() {
         proto::Boot::Unspecified => return Err(Malformed::UnknownValue("boot")),
         proto::Boot::Clean => Boot::Clean,

@@ -132,6 +132,7 @@ impl Stage {
         Some(match verb {
             "found" => Command::Found(Found {
                 cluster: CLUSTER,
+                founders: Vec::new(),
                 configs: words.named.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             }),
             "activate" => Command::Activate { node: words.node() },

@@ -30,7 +30,7 @@ impl World {
     /// A founded cluster with these nodes, all active.
     pub fn of(nodes: i32) -> Self {
         let mut world = Self::new();
-        world.must(Command::Found(Found { cluster: CLUSTER, configs: Vec::new() }));
+        world.must(Command::Found(Found { cluster: CLUSTER, founders: Vec::new(), configs: Vec::new() }));
         world.must(Command::Activate { node: NodeId(1) });
         for node in 1..=nodes {
             world.join(registration(node), None);
