@@ -30,6 +30,9 @@ pub trait Executor: Send + Sync + 'static {
     /// Starts a worker that runs its jobs one after another, in the order they were given.
     fn worker(&self, name: &'static str) -> Arc<dyn Worker>;
 
+    /// How many reactors can run at the same time.
+    fn cores(&self) -> usize;
+
     /// Starts a reactor.
     fn reactor(&self, name: &'static str) -> Arc<dyn Reactor>;
 }

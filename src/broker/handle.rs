@@ -137,6 +137,13 @@ impl Broker {
         drop(images.wait_for(|image| image.applied() >= index).await);
     }
 
+    /// The next image after the one that reached up to here.
+    pub async fn image_after(&self, index: MetadataIndex) -> Arc<Image> {
+        let mut images = self.0.image.subscribe();
+        let newer = images.wait_for(|image| image.applied() > index).await.map(|image| Arc::clone(&image));
+        newer.expect("the sender lives in this very broker")
+    }
+
     /// Has a command decided by the active controller; returns when this node acts on the outcome, or `patience` ends.
     pub async fn submit(&self, command: &Command, origin: &Origin, patience: Duration) -> Result<Reply, SubmitError> {
         let (reply, index) = self.0.link.submit(command, origin, patience).await?;

@@ -30,6 +30,10 @@ impl Executor for Threads {
         Arc::new(Queue { jobs })
     }
 
+    fn cores(&self) -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
     fn reactor(&self, name: &'static str) -> Arc<dyn Reactor> {
         let (tasks, mut arriving) = mpsc::channel::<MakeLocal>(REACTOR_QUEUE_TASKS_MAX);
         let run = move || {

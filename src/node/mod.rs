@@ -10,6 +10,7 @@
 //! fails half-way (every part stops when it is dropped).
 
 mod control;
+mod data;
 mod identity;
 pub mod session;
 
@@ -31,6 +32,7 @@ use crate::server::grpc;
 use crate::server::peer::PeerPort;
 use crate::telemetry::{Condition, Health};
 use control::{ControlPlane, METADATA_FOLDER, Start};
+use data::DataPlane;
 use identity::Identity;
 pub use identity::IdentityError;
 use session::RunBefore;
@@ -42,6 +44,9 @@ pub struct Node {
     health: Health,
     place: Place,
     admin_address: SocketAddr,
+    config: NodeConfig,
+    world: World,
+    data: Option<DataPlane>,
     _admin: AdminPort,
     _peer: PeerPort,
     control: Option<ControlPlane>,
@@ -76,6 +81,8 @@ pub enum StartError {
     InUse { path: PathBuf },
     #[error("{what} cannot listen on {address}: {cause}")]
     Listen { what: &'static str, address: String, cause: io::Error },
+    #[error("the log directories cannot be opened: {cause}")]
+    LogDirs { cause: String },
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error("this node has no cluster yet and no way to one: name the peer address of a node of it with --seeds")]
@@ -132,12 +139,26 @@ impl Node {
             None
         };
         let place = place(world, config, identity, peer_address)?;
-        if config.roles.broker {
-            // The broker of this node starts here, as `place`, on the controllers it names.
-        }
+        let data = if config.roles.broker {
+            Some(DataPlane::start(world, config, &place, &admin_address.to_string(), &health).await?)
+        } else {
+            health.set(Condition::Broker, true);
+            None
+        };
         health.set(Condition::Started, true);
-        announce(config, &place, admin_address, peer_bound);
-        Ok(Self { health, place, admin_address, _admin: admin, _peer: peer, control, _data_directory: data_directory })
+        announce(config, &place, admin_address, peer_bound, data.as_ref().map_or("none", DataPlane::addresses));
+        Ok(Self {
+            health,
+            place,
+            admin_address,
+            config: config.clone(),
+            world: world.clone(),
+            data,
+            _admin: admin,
+            _peer: peer,
+            control,
+            _data_directory: data_directory,
+        })
     }
 
     /// Where the admin port really listens, when it was asked to take a free one.
@@ -166,6 +187,9 @@ impl Node {
     /// Stops everything, the roof first.
     pub async fn stop(self) {
         self.health.set(Condition::Started, false);
+        if let Some(data) = self.data {
+            data.stop(&self.world, &self.config, self.place.incarnation).await;
+        }
         if let Some(control) = &self.control {
             control.quorum.hand_over().await;
             control.quorum.stop().await;
@@ -206,12 +230,13 @@ fn place(world: &World, config: &NodeConfig, identity: Identity, peer_address: S
     })
 }
 
-fn announce(config: &NodeConfig, place: &Place, admin: SocketAddr, peer: SocketAddr) {
+fn announce(config: &NodeConfig, place: &Place, admin: SocketAddr, peer: SocketAddr, kafka: &str) {
     info!(
         event = "node.started",
         node = %place.node,
         cluster = %place.cluster,
         data_dir = %config.data_dir.display(),
+        kafka,
         peer = %peer,
         admin = %admin,
         "the node is up"

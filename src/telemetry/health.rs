@@ -16,12 +16,15 @@ pub enum Condition {
     QuorumLeader,
     /// The metadata here reaches up to the present reign.
     Metadata,
+    /// The cluster has let this node's broker in, where it has one.
+    Broker,
     /// The node is up: every server it should have is open.
     Started,
 }
 
 impl Condition {
-    const ALL: [Self; 5] = [Self::DataDirectory, Self::Cluster, Self::QuorumLeader, Self::Metadata, Self::Started];
+    const ALL: [Self; 6] =
+        [Self::DataDirectory, Self::Cluster, Self::QuorumLeader, Self::Metadata, Self::Broker, Self::Started];
 
     /// The condition as a probe shows it.
     pub fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Condition {
             Self::Cluster => "cluster found",
             Self::QuorumLeader => "quorum has a leader",
             Self::Metadata => "metadata caught up",
+            Self::Broker => "broker let in",
             Self::Started => "servers open",
         }
     }

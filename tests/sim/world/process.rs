@@ -21,6 +21,10 @@ impl Executor for SimExecutor {
         Arc::new(AtOnce)
     }
 
+    fn cores(&self) -> usize {
+        1
+    }
+
     fn reactor(&self, _name: &'static str) -> Arc<dyn Reactor> {
         Arc::new(SameThread)
     }
