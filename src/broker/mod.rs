@@ -18,9 +18,30 @@ mod error;
 mod partition;
 mod settings;
 
+mod following;
+mod frames;
+mod leading;
+
+use std::sync::Arc;
+
+use crate::base::ids::{PartitionIndex, TopicId};
+use crate::metadata::Image;
+
 pub use errands::{Errand, Errands};
 pub use error::PartitionError;
+pub use following::Following;
+pub use leading::Leading;
 pub use partition::{
-    FetchFrom, Fetched, Followed, Isolation, LaneQueue, Partition, Produced, Pulled, Surroundings, WaitGuard,
+    Duty, FetchFrom, Fetched, Followed, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled,
+    Surroundings, WaitGuard,
 };
 pub use settings::TopicSettings;
+
+/// What the lanes ask of the broker they belong to.
+pub trait Home: Send + Sync + 'static {
+    /// Metadata as this broker knows it.
+    fn image(&self) -> Arc<Image>;
+
+    /// This broker's replica of a partition.
+    fn partition(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<Partition>>;
+}

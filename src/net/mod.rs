@@ -7,7 +7,8 @@
 mod channel;
 mod lane;
 mod serve;
+mod tuning;
 
-pub use channel::Peer;
+pub use channel::{Peer, PeerError};
 pub use lane::Lane;
 pub use serve::{Incoming, Served};

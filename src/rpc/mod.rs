@@ -12,3 +12,8 @@ pub mod metadata {
 pub mod raft {
     tonic::include_proto!("dohle.raft.v1");
 }
+
+/// Replication between brokers.
+pub mod replication {
+    tonic::include_proto!("dohle.replication.v1");
+}

@@ -1,13 +1,13 @@
 //! The peer port: accepts fellow nodes, reads which lane each connection is, and hands it to that lane's server.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tracing::{debug, warn};
 
@@ -16,36 +16,77 @@ use crate::base::World;
 use crate::base::executor::Task;
 use crate::base::limits::{ACCEPT_RETRY_MS, PEER_GREETINGS_MAX};
 use crate::base::network::{Connection, Listener};
+use crate::broker::Leading;
 use crate::net::{Incoming, Lane};
 use crate::quorum::Quorum;
+
+/// What a node does for its fellows; a lane that nobody serves here is closed.
+#[derive(Default)]
+pub struct PeerServices {
+    pub quorum: Option<Quorum>,
+    pub leading: Option<Arc<Leading>>,
+}
 
 /// The open peer port; dropping it closes the port and its connections.
 pub struct PeerPort {
     _accepting: Task,
-    _control: Task,
+    _servers: Vec<Task>,
+}
+
+/// Where the connections of each lane go.
+#[derive(Default)]
+struct Lanes {
+    control: Option<mpsc::Sender<Connection>>,
+    live: Option<mpsc::Sender<Connection>>,
+    catch_up: Option<mpsc::Sender<Connection>>,
 }
 
 impl PeerPort {
-    /// Opens the port of a controller.
-    pub fn open(world: &World, listener: Box<dyn Listener>, quorum: Quorum) -> Self {
-        let (control, incoming) = Incoming::queue();
-        let services = Server::builder().add_service(grpc::raft::service(quorum));
-        Self {
-            _accepting: world.executor.spawn("peer.accept", Box::pin(accept(listener, control))),
-            _control: world.executor.spawn("peer.control", Box::pin(serve(services, incoming))),
+    pub fn open(world: &World, listener: Box<dyn Listener>, services: PeerServices) -> Self {
+        let mut servers = Vec::new();
+        let mut start = |router: Router| {
+            let (accepted, incoming) = Incoming::queue();
+            servers.push(world.executor.spawn("peer.serve", Box::pin(serve(router, incoming))));
+            accepted
+        };
+        // Every lane is served on the runtime this is called on. To have replication on reactors, detach the
+        // connections of its lanes from here and run these two servers there.
+        let mut replication = |lane: Lane, leading: &Arc<Leading>| {
+            start(lane.server().add_service(grpc::replication::service(Arc::clone(leading))))
+        };
+        let leading = services.leading.as_ref();
+        let live = leading.map(|leading| replication(Lane::Live, leading));
+        let catch_up = leading.map(|leading| replication(Lane::CatchUp, leading));
+        let control =
+            services.quorum.map(|quorum| start(Lane::Control.server().add_service(grpc::raft::service(quorum))));
+        let lanes = Lanes { control, live, catch_up };
+        Self { _accepting: world.executor.spawn("peer.accept", Box::pin(accept(listener, lanes))), _servers: servers }
+    }
+}
+
+impl Lanes {
+    async fn hand_over(&self, lane: Lane, connection: Connection) {
+        let server = match lane {
+            Lane::Control => &self.control,
+            Lane::Live => &self.live,
+            Lane::CatchUp => &self.catch_up,
+        };
+        match server {
+            // A server that has gone is being stopped together with this task.
+            Some(server) => drop(server.send(connection).await),
+            None => debug!(event = "peer.lane_not_served", ?lane, "this node has no role that serves this lane"),
         }
     }
 }
 
 /// Accepts for ever. A slow stranger holds up nobody: greetings are awaited side by side, up to a limit.
-async fn accept(mut listener: Box<dyn Listener>, control: mpsc::Sender<Connection>) {
+async fn accept(mut listener: Box<dyn Listener>, lanes: Lanes) {
     let mut greetings = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
             Some(greeted) = greetings.next(), if !greetings.is_empty() => match greeted {
-                // A server that has gone is being stopped together with this task.
-                Ok((Lane::Control, connection)) => drop(control.send(connection).await),
+                Ok((lane, connection)) => lanes.hand_over(lane, connection).await,
                 Err(error) => debug!(event = "peer.stranger", %error, "a connection to the peer port opened no lane"),
             },
             accepted = listener.accept(), if greetings.len() < PEER_GREETINGS_MAX => match accepted {
@@ -65,6 +106,6 @@ async fn greet(mut connection: Connection) -> io::Result<(Lane, Connection)> {
 
 async fn serve(services: Router, incoming: Incoming) {
     if let Err(error) = services.serve_with_incoming(incoming).await {
-        warn!(event = "peer.server_failed", %error, "the peer port's control lane ended");
+        warn!(event = "peer.server_failed", %error, "a lane of the peer port ended");
     }
 }

@@ -17,7 +17,7 @@ use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
 use dohle::quorum::{Encode, Facts, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
-use dohle::server::peer::PeerPort;
+use dohle::server::peer::{PeerPort, PeerServices};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use turmoil::Sim;
@@ -213,7 +213,7 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
         .await
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
-    let _peer_port = PeerPort::open(world, peers, quorum.clone());
+    let _peer_port = PeerPort::open(world, peers, PeerServices { quorum: Some(quorum.clone()), leading: None });
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }

@@ -1,3 +1,4 @@
 //! gRPC services: one file each, thin.
 
 pub mod raft;
+pub mod replication;
