@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
 mod allocations;
+mod replication;
 mod seams;
 mod server;
 mod wire_filler;
