@@ -102,16 +102,18 @@ pub(super) fn run(arguments: &LabArguments, world: &World, console: &mut Console
 
 /// Ctrl-C ends the lab wherever it is, and dropping it cleans up.
 async fn until_stopped(arguments: &LabArguments, world: &World, console: &mut Console) -> Result<Exit, LabError> {
-    let stopped = host::asked_to_stop();
-    tokio::select! {
+    let signal = tokio::select! {
         biased;
-        signal = stopped => match signal {
-            // A scenario that was broken off has shown nothing.
-            Ok(_) if arguments.headless.is_some() => Ok(Exit::Failed),
-            Ok(_) => Ok(Exit::Done),
-            Err(cause) => Err(LabError::Outside { what: "wait for signals", cause }),
-        },
-        ended = Box::pin(lab(arguments, world, console)) => ended,
+        signal = host::asked_to_stop() => signal,
+        ended = Box::pin(lab(arguments, world, console)) => return ended,
+    };
+    match signal {
+        Ok(signal) if arguments.headless.is_some() => {
+            console.complain(&format!("dohle lab: broken off by {signal}, nothing was shown"));
+            Ok(Exit::Failed)
+        }
+        Ok(_) => Ok(Exit::Done),
+        Err(cause) => Err(LabError::Outside { what: "wait for signals", cause }),
     }
 }
 
@@ -120,6 +122,7 @@ async fn lab(arguments: &LabArguments, world: &World, console: &mut Console) -> 
     console.complain(&format!("three nodes are starting in {}", nodes.folder().display()));
     nodes.ready(READY_PATIENCE).await?;
     let cluster = Cluster::new(world.into(), nodes.bootstrap(), "dohle-lab");
+    cluster.brokers_up(nodes.ids().len(), READY_PATIENCE).await?;
     cluster.create_topic(&load::topic(), TOPIC_PATIENCE).await?;
     console.complain(&format!("bootstrap {}\nadmin     {}", nodes.bootstrap().join(","), nodes.admin().join(",")));
     match arguments.headless {
@@ -183,8 +186,10 @@ async fn press(line: &str, nodes: &mut Nodes, load: &Load) -> Result<String, Lab
 
 async fn kill(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {
     let (led, board) = (load.led_by(node), load.board());
-    board.marks().timeline.on_killed(board.now(), node, led);
-    nodes.kill(node).await
+    let at = board.now();
+    nodes.kill(node).await?;
+    board.marks().timeline.on_killed(at, board.now(), node, led);
+    Ok(())
 }
 
 fn revive(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {

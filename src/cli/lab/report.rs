@@ -1,7 +1,7 @@
 //! What happened when, and the report of it. Pure.
 //!
 //! The gap of a failover is counted per partition that the killed node led: from the kill to the first acknowledgement
-//! of a record that was sent after it. The longest of them is the gap. Records are sent at their times whatever the
+//! of a record that was sent when the node was gone. The longest of them is the gap. Records are sent at their times whatever the
 //! cluster does, so a gap cannot hide behind a client that waits.
 
 use std::collections::BTreeSet;
@@ -45,6 +45,8 @@ pub(super) enum Happening {
 struct Outage {
     node: NodeId,
     since: Duration,
+    /// What was sent before may have been acknowledged by the node that was killed.
+    gone: Duration,
     waiting: BTreeSet<PartitionIndex>,
 }
 
@@ -53,16 +55,17 @@ impl Timeline {
         self.events.push((at, what));
     }
 
-    pub(super) fn on_killed(&mut self, at: Duration, node: NodeId, led: BTreeSet<PartitionIndex>) {
+    /// A node was killed at `at`, and is gone since `gone`.
+    pub(super) fn on_killed(&mut self, at: Duration, gone: Duration, node: NodeId, led: BTreeSet<PartitionIndex>) {
         self.add(at, Happening::Killed { node, led: led.len() });
-        self.outage = (!led.is_empty()).then_some(Outage { node, since: at, waiting: led });
+        self.outage = (!led.is_empty()).then_some(Outage { node, since: at, gone, waiting: led });
     }
 
     /// A record was acknowledged.
     pub(super) fn on_acked(&mut self, partition: PartitionIndex, sent: Duration, acked: Duration) {
         let Some(outage) = &mut self.outage else { return };
-        if sent < outage.since {
-            return; // the node that was killed may have done this yet
+        if sent < outage.gone {
+            return;
         }
         outage.waiting.remove(&partition);
         if outage.waiting.is_empty() {
@@ -210,7 +213,7 @@ mod tests {
 
     fn killed(led: &[i32]) -> Timeline {
         let mut timeline = Timeline::default();
-        timeline.on_killed(at(1000), NodeId(2), led.iter().copied().map(PartitionIndex).collect());
+        timeline.on_killed(at(1000), at(1050), NodeId(2), led.iter().copied().map(PartitionIndex).collect());
         timeline
     }
 
@@ -226,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_of_what_was_sent_before_the_kill_ends_no_gap() {
+    fn an_acknowledgement_of_what_was_sent_before_the_node_was_gone_ends_no_gap() {
         let mut timeline = killed(&[1]);
-        timeline.on_acked(PartitionIndex(1), at(999), at(1001));
+        timeline.on_acked(PartitionIndex(1), at(1049), at(1051));
         assert!(timeline.is_in_outage());
     }
 
