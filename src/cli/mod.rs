@@ -4,6 +4,7 @@
 //! Answers go to standard output, as text or with `-o json` as JSON; complaints and logs go to standard error.
 
 mod config;
+mod lab;
 mod server;
 
 use std::io::{self, Write};
@@ -25,6 +26,7 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   dohle server                                    one node, on the default ports, data in ./dohle-data
   dohle server --seeds a:9093,b:9093,c:9093       one of three nodes that find each other
+  dohle lab                                       three nodes to kill and revive, under load, with nothing to set up
   dohle config check server.properties            would a node start with this file?
   dohle config explain log.retention.hours        what a setting means and where it is set";
 
@@ -32,6 +34,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Runs a node until it is told to stop (SIGTERM or Ctrl-C)
     Server(Box<server::ServerArguments>),
+    /// Starts a cluster of three, puts load on it, and lets you kill and revive its nodes
+    Lab(lab::LabArguments),
     /// Lists, explains and checks settings
     Config(config::ConfigArguments),
 }
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
     let mut console = Console { out: Box::new(io::stdout()), err: Box::new(io::stderr()) };
     let exit = match arguments.command {
         Command::Server(arguments) => server::run(&arguments, &host::world(), &mut console),
+        Command::Lab(arguments) => lab::run(&arguments, &host::world(), &mut console),
         Command::Config(arguments) => config::run(arguments, &host::world(), &mut console),
     };
     exit.into()

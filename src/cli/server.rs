@@ -53,6 +53,9 @@ pub(super) struct ServerArguments {
     /// The least important log lines that are written
     #[arg(long, value_enum, default_value_t = Least::Info, value_name = "LEVEL")]
     log_level: Least,
+    /// Be killed when this process, our parent, ends: `dohle lab` leaves nobody behind
+    #[arg(long, value_name = "PID", hide = true)]
+    die_with: Option<u32>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -113,6 +116,12 @@ impl ServerArguments {
 }
 
 pub(super) fn run(arguments: &ServerArguments, world: &World, console: &mut Console) -> Exit {
+    if let Some(parent) = arguments.die_with
+        && let Err(error) = host::die_with(parent)
+    {
+        console.complain(&format!("dohle server: cannot live and die with process {parent}: {error}"));
+        return Exit::Failed;
+    }
     let Some((config, warnings)) = settings(arguments, world, console) else { return Exit::Usage };
     start_logging(arguments.log_format(), arguments.log_level());
     warnings.iter().for_each(|warning| warn!(event = "config.warning", "{warning}"));

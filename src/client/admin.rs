@@ -26,6 +26,15 @@ pub struct TopicSpec {
 }
 
 impl Cluster {
+    /// Waits until at least so many brokers are up.
+    pub async fn brokers_up(&self, count: usize, patience: Duration) -> Result<(), ClientError> {
+        let look = || async {
+            self.refresh(&[]).await?;
+            (self.brokers().len() >= count).then_some(()).ok_or(ClientError::TooFewBrokers { count })
+        };
+        self.until(Instant::now() + patience, look).await
+    }
+
     /// Makes a topic and waits until all its partitions are led. One that exists is as good as one that was made.
     pub async fn create_topic(&self, topic: &TopicSpec, patience: Duration) -> Result<TopicView, ClientError> {
         let deadline = Instant::now() + patience;

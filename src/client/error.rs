@@ -24,6 +24,8 @@ pub enum ClientError {
     Encode(String),
     #[error("no address of a broker is known")]
     NoAddress,
+    #[error("fewer than {count} brokers are up")]
+    TooFewBrokers { count: usize },
     #[error("the leader of {0} is not known")]
     NoLeader(String),
     #[error("{what}: {code}, {message}")]
@@ -57,6 +59,7 @@ impl ClientError {
             | Self::Malformed { .. }
             | Self::Busy { .. }
             | Self::NoAddress
+            | Self::TooFewBrokers { .. }
             | Self::NoLeader(_) => true,
             Self::Version { .. }
             | Self::Encode(_)

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -79,9 +80,10 @@ impl Producer {
             deadline: Instant::now() + self.options.delivery_patience,
             receipt: Receipt { told, _room: room },
         };
-        if let Err(error) = self.inbox.try_send((TopicPartition::new(topic, partition), record)) {
-            let (mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused)) = error;
-            refused.1.receipt.tell(Err(ClientError::Full));
+        match self.inbox.try_send((TopicPartition::new(topic, partition), record)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, record))) => record.receipt.tell(Err(ClientError::Full)),
+            Err(TrySendError::Closed((_, record))) => record.receipt.tell(Err(ClientError::Closed)),
         }
         Delivery(delivery)
     }

@@ -99,6 +99,20 @@ async fn a_batch_written_before_the_answer_was_lost_is_not_written_again_behind_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_knows_nothing_of_the_producer_cannot_take_its_second_batch_for_the_first() {
+    let brokers = Brokers::new();
+    let producer = producer(&brokers);
+    brokers.hold_answers();
+    brokers.script([Fate::Refuse(ErrorCode::NotLeaderOrFollower)]);
+    let mut deliveries = send_apart(&producer, &brokers, &["a"]).await;
+    deliveries.push(send(&producer, "b"));
+    brokers.release_answers();
+    assert_eq!(offsets(deliveries).await, [0, 1]);
+    assert_eq!(brokers.log(), ["a", "b"]);
+    assert_eq!(brokers.produce_requests()[..2], [(1, 0, 0, 1), (1, 0, 0, 1)], "b waits until a is written");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hint_leads_to_the_new_leader_without_a_question() {
     let brokers = Brokers::new();
     let producer = introduced(&brokers).await;

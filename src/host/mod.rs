@@ -4,6 +4,7 @@
 //! its seams. The simulator has its own six, under `tests/sim/`.
 #![allow(clippy::disallowed_methods, reason = "what is banned elsewhere is done here")]
 
+mod children;
 mod clock;
 mod disk;
 mod entropy;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 
 use crate::base::World;
 
+pub use children::{Child, die_with};
 pub use executor::control_runtime;
-pub use process::{arguments, asked_to_stop, environment, is_terminal};
+pub use process::{arguments, asked_to_stop, environment, id, is_terminal, is_watched, temporary_folder, typed_lines};
 
 /// The world as it is: this machine's network, disk, threads, clock and randomness.
 pub fn world() -> World {

@@ -1,8 +1,14 @@
 //! This process: what it was started with, and how it is asked to end.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Lines that may wait to be looked at.
+const TYPED_LINES_MAX: usize = 16;
 
 /// The command line, the program's name first.
 pub fn arguments() -> impl Iterator<Item = String> {
@@ -18,6 +24,36 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// Whether a person is likely to read standard error as it is written.
 pub fn is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Whether a person reads standard output as it is written, and can answer.
+pub fn is_watched() -> bool {
+    io::stdout().is_terminal() && io::stdin().is_terminal()
+}
+
+/// The number of this process.
+pub fn id() -> u32 {
+    std::process::id()
+}
+
+/// Where files may be left that nobody misses.
+pub fn temporary_folder() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// The lines a person types. Their thread waits for the next one until the program ends.
+pub fn typed_lines() -> io::Result<mpsc::Receiver<String>> {
+    let (typed, lines) = mpsc::channel(TYPED_LINES_MAX);
+    let read = move || {
+        for line in io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if typed.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("typed-lines".to_owned()).spawn(read)?;
+    Ok(lines)
 }
 
 /// Waits for SIGTERM or SIGINT; says which it was.

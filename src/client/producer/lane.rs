@@ -228,16 +228,18 @@ impl Lane {
 
     /// Gives up whatever is too old; a batch in flight is left to its answer.
     pub(super) fn expire(&mut self, now: Instant) {
-        let expired =
-            ClientError::Expired { last: Box::new(self.last_error.clone().unwrap_or(ClientError::Unanswered)) };
         while let Some(place) = self.outstanding.iter().position(|batch| !batch.is_in_flight && batch.deadline <= now) {
             self.is_broken = true;
-            self.finish(place, Err(expired.clone()));
+            self.finish(place, Err(self.expired()));
         }
         while let Some(record) = self.waiting.pop_front_if(|record| record.deadline <= now) {
-            record.receipt.tell(Err(expired.clone()));
+            record.receipt.tell(Err(self.expired()));
         }
         self.settle();
+    }
+
+    fn expired(&self) -> ClientError {
+        ClientError::Expired { last: Box::new(self.last_error.clone().unwrap_or(ClientError::Unanswered)) }
     }
 
     /// Tells the records of a batch how it went.

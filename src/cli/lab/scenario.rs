@@ -1,0 +1,136 @@
+//! Scenarios: the lab by script.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again};
+use super::processes::Nodes;
+use super::report::{Happening, Plan, Report};
+use super::{LabArguments, LabError, kill, revive};
+use crate::base::World;
+use crate::base::ids::NodeId;
+use crate::cli::{Console, Exit, Output};
+use crate::client::Cluster;
+
+/// How long the cluster may take to be led again, and to be whole again.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a killed node stays away after the others have taken over.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// How often a condition is looked at that only others bring about.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Kills the leader of a partition chosen by seed, waits until all it led is written to again, starts it again, waits
+/// until every replica is in sync; and so on. The kills are spread over the time there is.
+pub(super) async fn leader_kill(
+    arguments: &LabArguments,
+    world: &World,
+    mut nodes: Nodes,
+    cluster: &Cluster,
+    console: &mut Console,
+) -> Result<Exit, LabError> {
+    let plan = plan(arguments, world);
+    let load = Load::start(world, cluster, plan.rate_per_second);
+    let trouble = kill_leaders(&plan, &mut nodes, &load).await?;
+    let board = load.finish().await;
+    let marks = board.marks();
+    let (ledger, timeline) = (marks.live.ledger.clone(), marks.timeline.clone());
+    drop(marks);
+    let (reading, cut) = read_again(world, nodes.bootstrap(), &ledger).await;
+    let report = Report { plan, timeline, verdict: reading.against(&ledger), trouble: trouble.or(cut) };
+    console.answer(&match arguments.output {
+        Output::Table => report.text(),
+        Output::Json => report.json(),
+    });
+    if report.is_good() {
+        return Ok(Exit::Done);
+    }
+    nodes.keep_folder();
+    console.complain(&format!("data and logs of the nodes are kept in {}", nodes.folder().display()));
+    Ok(Exit::Failed)
+}
+
+fn plan(arguments: &LabArguments, world: &World) -> Plan {
+    Plan {
+        scenario: "leader-kill",
+        seed: arguments.seed.unwrap_or_else(|| world.entropy.number() >> 32), // short enough to be typed again
+        rate_per_second: arguments.rate,
+        seconds: arguments.seconds,
+        kills: arguments.kills,
+        partitions: PARTITIONS,
+        replicas: REPLICAS,
+        min_insync_replicas: MIN_IN_SYNC,
+    }
+}
+
+/// Says what has kept the scenario from its end.
+async fn kill_leaders(plan: &Plan, nodes: &mut Nodes, load: &Load) -> Result<Option<String>, LabError> {
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(plan.seconds);
+    let pause = Duration::from_secs(plan.seconds) / (plan.kills + 1);
+    let mut dice = Dice(plan.seed);
+    for kill in 1..=plan.kills {
+        sleep_until(begun + pause * kill).await;
+        let Some(node) = victim(load, &mut dice) else {
+            return Ok(Some("a partition to be hit has no leader".to_owned()));
+        };
+        if let Some(trouble) = kill_one(node, nodes, load).await? {
+            return Ok(Some(trouble));
+        }
+    }
+    sleep_until(end).await;
+    Ok(None)
+}
+
+async fn kill_one(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<Option<String>, LabError> {
+    kill(node, nodes, load).await?;
+    if !until(nodes, || !load.board().marks().timeline.is_in_outage()).await? {
+        return Ok(Some(format!("what node {node} led was not written to again in {} s", RECOVERY_PATIENCE.as_secs())));
+    }
+    sleep(AWAY).await;
+    revive(node, nodes, load)?;
+    nodes.ready(RECOVERY_PATIENCE).await?;
+    if !until(nodes, || load.is_whole()).await? {
+        return Ok(Some(format!("replicas were not in sync again after {} s", RECOVERY_PATIENCE.as_secs())));
+    }
+    load.board().note(Happening::Whole);
+    Ok(None)
+}
+
+/// Waits for a condition; says whether it was met in time.
+async fn until(nodes: &mut Nodes, condition: impl Fn() -> bool) -> Result<bool, LabError> {
+    let deadline = Instant::now() + RECOVERY_PATIENCE;
+    while !condition() {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        for node in nodes.ids() {
+            nodes.check_alive(node)?;
+        }
+        sleep(LOOK_PAUSE).await;
+    }
+    Ok(true)
+}
+
+/// Who leads the partition that the dice name.
+fn victim(load: &Load, dice: &mut Dice) -> Option<NodeId> {
+    let leaders: Vec<NodeId> =
+        load.view()?.partitions.into_values().map(|partition| partition.leader).collect::<Option<_>>()?;
+    let place = dice.roll() % (leaders.len() as u64).max(1);
+    leaders.get(place as usize).copied()
+}
+
+/// Chance from a seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,51 @@
+//! Child processes: more nodes of this same program.
+//!
+//! Invariants: a child does not outlive its parent. A handle that is dropped kills its child; a parent that is killed
+//! drops nothing, so a child that was told who its parent is asks the kernel to be killed with it ([`die_with`]).
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use tokio::process::Command;
+
+/// A running child.
+pub struct Child(tokio::process::Child);
+
+impl Child {
+    /// Starts this program once more; what it says is added to the end of `log`. It gets a process group of its own, so
+    /// that Ctrl-C reaches the parent alone.
+    ///
+    /// The kernel takes the death of the *thread* that starts a child for the death of its parent: to be called where
+    /// the thread lives as long as the program, which on a runtime is inside `block_on` of the main thread.
+    pub fn start(arguments: &[String], log: &Path) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Ok(Self(command.spawn()?))
+    }
+
+    /// Kills it as a power cut would: it learns nothing of it. Waits until it is gone.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.0.kill().await
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> io::Result<Option<String>> {
+        Ok(self.0.try_wait()?.map(|status| status.to_string()))
+    }
+}
+
+/// Ties this process to the life of its parent, of which it knows the id.
+pub fn die_with(parent: u32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before that line has left us to another one.
+    if getppid().map(Pid::as_raw_pid) == i32::try_from(parent).ok() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::NotFound, format!("process {parent} is not the parent of this one")))
+    }
+}
