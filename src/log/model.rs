@@ -230,7 +230,9 @@ impl Model {
     }
 
     fn snapshot(&mut self) {
-        self.log.write_snapshot(&[]).expect("a sound disk");
+        let at = self.offset();
+        let boundary = self.batches.values().map(|batch| batch.header().base_offset).find(|base| *base >= at);
+        self.log.write_snapshot(boundary.unwrap_or(self.end), &[]).expect("a sound disk");
     }
 
     fn reopen(&mut self, after: After) -> Option<Cut> {

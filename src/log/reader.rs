@@ -13,7 +13,7 @@ use super::offset_index::OffsetEntry;
 use super::{Log, LogError};
 use crate::base::disk::File;
 use crate::base::ids::Offset;
-use crate::record::{BatchHeader, HEADER_LEN, RecordError};
+use crate::record::{BatchHeader, HEADER_LEN};
 
 /// Headers are looked for in windows of this size: an index interval and a header.
 const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
@@ -177,7 +177,7 @@ impl Source {
         Ok(Ok(None))
     }
 
-    pub(super) fn corrupt(&self, position: u64, error: &RecordError) -> LogError {
+    pub(super) fn corrupt(&self, position: u64, error: &dyn std::error::Error) -> LogError {
         LogError::Corrupt { path: self.path.clone(), position, what: error.to_string() }
     }
 }

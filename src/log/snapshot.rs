@@ -36,14 +36,14 @@ pub struct ProducerEntry {
 }
 
 impl Log {
-    /// Writes what is known of producers up to the end of the log, so that a recovery need not read what is before.
-    pub fn write_snapshot(&mut self, producers: &[ProducerEntry]) -> Result<(), LogError> {
+    /// Writes what is known of producers from before `at`, so that a recovery need not read what lies there.
+    pub fn write_snapshot(&mut self, at: Offset, producers: &[ProducerEntry]) -> Result<(), LogError> {
+        assert!(at <= self.log_end, "a snapshot at {at} of a log that ends at {}", self.log_end);
         self.check()?;
-        let at = self.log_end;
         let path = self.folder.file(at, Kind::Snapshot);
         self.guard(|log| log.folder.replace(&path, &encode(producers)).map(drop))?;
-        if self.snapshots.last() != Some(&at) {
-            self.snapshots.push(at);
+        if let Err(place) = self.snapshots.binary_search(&at) {
+            self.snapshots.insert(place, at);
         }
         // Those at the beginning of a segment are for truncations; of the others the last two will do.
         let recent = self.snapshots.iter().rev().nth(1).copied().unwrap_or(at);
@@ -61,6 +61,12 @@ impl Log {
             }
         }
         Ok(None)
+    }
+
+    /// Removes those that batches no longer lead on from: what they say of producers is out of date.
+    pub(super) fn remove_snapshots_outside(&mut self) -> Result<(), LogError> {
+        let (first, end) = (self.segments.first().map_or(self.log_start, Segment::base), self.log_end);
+        self.remove_snapshots(|at| at < first || at > end)
     }
 
     pub(super) fn remove_snapshots(&mut self, gone: impl Fn(Offset) -> bool) -> Result<(), LogError> {
