@@ -106,7 +106,8 @@ impl Epochs {
         Ok(())
     }
 
-    /// The file may not be durable: it will be written, and synced, once more.
+    /// What the run before wrote may not be durable: the file will be written and synced once more, and with it the
+    /// names in the folder.
     pub(super) fn doubt(&mut self) {
         self.dirty = true;
     }

@@ -158,7 +158,7 @@ impl<'a> Recovery<'a> {
         let (first, anew) = match (&stored, known.after) {
             // Without the epochs' file, only all the batches together know the epochs.
             (None, _) => (0, true),
-            // The segment that ends at the recovery point too: its indexes may have been completed after its last flush.
+            // The segment that ends at the recovery point, too: its indexes may be younger than its last flush.
             (_, After::MachineCrash) => {
                 (segments.partition_point(|s| s.base() < known.recovery_point).saturating_sub(1), true)
             }
@@ -329,7 +329,6 @@ impl<'a> Recovery<'a> {
         log.log_start = log.segments[0].base().max(self.known.log_start);
         log.recovery_point = self.known.recovery_point.min(end);
         log.snapshots = snapshots;
-        log.names = 1; // the run before may have left names that are not durable
         if log.log_start > end {
             log.start_over(log.log_start, now)?; // what was to be read first is lost, and everything before it deleted
         }

@@ -119,8 +119,8 @@ impl Segment {
             return Ok(true);
         }
         let first = self.first_timestamp(folder)?;
-        let age = if first.0 >= 0 { incoming.max_timestamp.0 - first.0 } else { now.0 - self.born.0 };
-        Ok(age > options.segment_ms - options.segment_jitter_ms)
+        let (from, to) = if first.0 >= 0 { (first, incoming.max_timestamp) } else { (self.born, now) };
+        Ok(to.0.saturating_sub(from.0) > options.segment_ms - options.segment_jitter_ms)
     }
 
     /// Writes batches to the end, all or none. A full disk is told as such only if nothing is left in the file of what
@@ -236,7 +236,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts off what a recovery found to be no part of the log, what `note` was not called for, and says how much it was.
+    /// Cuts off what a recovery found to be no part of the log, what `note` was not called for; says how much it was.
     pub(super) fn cut_rest(&mut self, folder: &Folder) -> Result<u64, LogError> {
         let file = self.open(folder)?;
         let cut = || {

@@ -36,19 +36,23 @@ pub struct ProducerEntry {
 }
 
 impl Log {
-    /// Writes what is known of producers from before `at`, so that a recovery need not read what lies there.
-    pub fn write_snapshot(&mut self, at: Offset, producers: &[ProducerEntry]) -> Result<(), LogError> {
-        assert!(at <= self.log_end, "a snapshot at {at} of a log that ends at {}", self.log_end);
+    /// Writes what is known of producers up to the end of the log, so that a recovery need not read what is before.
+    pub fn write_snapshot(&mut self, producers: &[ProducerEntry]) -> Result<(), LogError> {
         self.check()?;
+        let at = self.log_end;
         let path = self.folder.file(at, Kind::Snapshot);
         self.guard(|log| log.folder.replace(&path, &encode(producers)).map(drop))?;
-        if let Err(place) = self.snapshots.binary_search(&at) {
-            self.snapshots.insert(place, at);
+        if self.snapshots.last() != Some(&at) {
+            self.snapshots.push(at);
         }
-        // Those at the beginning of a segment are for truncations; of the others the last two will do.
+        // The first in each segment is for truncations; of the others the last two will do.
         let recent = self.snapshots.iter().rev().nth(1).copied().unwrap_or(at);
-        let bases: Vec<Offset> = self.segments.iter().map(Segment::base).collect();
-        self.guard(|log| log.remove_snapshots(|at| at < recent && bases.binary_search(&at).is_err()))
+        let in_segments = self.segments.iter().map(|segment| {
+            let first = self.snapshots.partition_point(|at| *at < segment.base());
+            self.snapshots.get(first).copied().unwrap_or(at)
+        });
+        let kept: Vec<Offset> = in_segments.collect();
+        self.guard(|log| log.remove_snapshots(|at| at < recent && kept.binary_search(&at).is_err()))
     }
 
     /// The newest snapshot that is whole, and where it was taken.

@@ -81,6 +81,7 @@ fn a_rebuild_believes_batches_more_than_the_file() {
     assert_eq!(rebuilt(&[(1, 0), (3, 40), (5, 50)], 40, &walked, 60), right, "the file is right");
     assert_eq!(rebuilt(&[(1, 0), (3, 40)], 40, &walked, 60), right, "the file is too old");
     assert_eq!(rebuilt(&[(1, 0), (2, 42), (9, 55)], 40, &walked, 60), right, "the file is of a log that was cut");
+    assert_eq!(rebuilt(&[(1, 0), (4, 42)], 40, &walked, 60), right, "no epoch begins inside a batch");
     assert_eq!(rebuilt(&[], 40, &walked, 60), right[1..], "there is no file");
 }
 

@@ -121,14 +121,14 @@ fn a_read_gives_whole_batches_and_one_at_least_if_asked() {
 }
 
 #[test]
-fn a_read_of_what_is_not_in_memory_is_handed_back() {
+fn a_read_of_what_is_not_in_memory_needs_nothing_of_the_log() {
     let disk = MemoryDisk::default();
     let mut log = create(&disk, LogOptions { tail_bytes: 0, ..LogOptions::default() });
     let sent = append(&mut log, batch(500));
     disk.chill(true);
     let request = ReadRequest { from: Offset(0), until: Offset(1), bytes_max: 9999, at_least_one: true };
     let Ok(Read::Cold(cold)) = log.read(&request) else { panic!("no page is in memory") };
-    drop(log); // it needs nothing of the log
+    drop(log);
     assert_eq!(cold.run().expect("a sound disk").size as u64, sent.bytes);
 }
 
@@ -236,6 +236,57 @@ fn what_a_crash_cannot_explain_is_reported_and_kept() {
 }
 
 #[test]
+fn a_hole_at_the_recovery_point_is_reported() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk, LogOptions { segment_bytes: 300, ..LogOptions::default() });
+    for _ in 0..4 {
+        log.append(&mut [batch(100), batch(100)], EPOCH, NOW).expect("a sound disk");
+    }
+    log.close().expect("a sound disk").run().expect("a sound disk");
+    disk.remove_file(&Path::new(FOLDER).join("00000000000000000002.log")).expect("it is there");
+    let error = open(&disk, After::MachineCrash, 3).err().expect("half of what is missing was durable");
+    assert!(matches!(error, LogError::Corrupt { .. }), "{error}");
+    let (log, cut, _) = open(&disk, After::MachineCrash, 2).expect("nothing of it was durable");
+    assert_eq!((log.log_end(), cut.map(|cut| cut.bytes)), (Offset(2), Some(400)));
+}
+
+#[test]
+fn a_batch_of_an_older_epoch_is_no_part_of_the_log() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk, LogOptions::default());
+    let first = log.append(&mut [batch(100)], LeaderEpoch(3), NOW).expect("a sound disk").bytes;
+    let mut stale = batch(100);
+    stale.assign(Offset(1), LeaderEpoch(2));
+    let slices = stale.parts().map(|part| std::io::IoSlice::new(part));
+    file(&disk, "00000000000000000000.log").write_at(&slices, first).expect("a memory disk");
+    let (log, cut, _) = open(&disk, After::MachineCrash, 0).expect("it may be cut");
+    assert_eq!((log.log_end(), cut.map(|cut| cut.position)), (Offset(1), Some(first)));
+}
+
+#[test]
+fn indexes_that_make_no_sense_are_made_again() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk, LogOptions::default());
+    for _ in 0..4 {
+        append(&mut log, batch(3000));
+    }
+    log.close().expect("a sound disk").run().expect("a sound disk");
+    let sound = contents(&disk, "00000000000000000000.index");
+    for zeros in [8, 13, 8000] {
+        // As Kafka leaves them when it is killed: longer than what is in them.
+        file(&disk, "00000000000000000000.index").set_len(0).expect("a memory disk");
+        file(&disk, "00000000000000000000.index").set_len(zeros).expect("a memory disk");
+        let (log, ..) = open(&disk, After::ProcessCrash, 4).expect("only an index is damaged");
+        log.close().expect("a sound disk").run().expect("a sound disk");
+        assert_eq!(contents(&disk, "00000000000000000000.index"), sound);
+    }
+
+    disk.remove_file(&Path::new(FOLDER).join("00000000000000000000.log")).expect("it is there");
+    open(&disk, After::MachineCrash, 0).expect("nothing of it was durable");
+    assert_eq!(contents(&disk, "00000000000000000000.index"), None, "an index without a log would serve the next one");
+}
+
+#[test]
 fn a_flush_from_before_a_truncation_says_nothing_about_what_came_after() {
     let disk = MemoryDisk::default();
     let mut log = create(&disk, LogOptions::default());
@@ -265,7 +316,7 @@ fn an_open_log_tells_what_it_knows_of_producers() {
     };
     append(&mut log, batch(100));
     append(&mut log, batch(100));
-    log.write_snapshot(Offset(2), &[producer]).expect("a sound disk");
+    log.write_snapshot(&[producer]).expect("a sound disk");
     let marker = EndTxnMarker { outcome: TxnOutcome::Abort, coordinator_epoch: 2 };
     append(&mut log, batch(100));
     append(&mut log, marker.batch(ProducerId(5), ProducerEpoch(1), NOW));
@@ -281,12 +332,24 @@ fn an_open_log_tells_what_it_knows_of_producers() {
 }
 
 #[test]
+fn a_truncation_finds_a_snapshot_from_the_segment_that_it_cuts() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk, LogOptions { segment_bytes: 900, ..LogOptions::default() });
+    for _ in 0..16 {
+        append(&mut log, batch(200));
+        log.write_snapshot(&[]).expect("a sound disk");
+    }
+    let snapshots: Vec<i64> = log.snapshots.iter().map(|at| at.0).collect();
+    assert_eq!(snapshots, [1, 4, 8, 12, 15, 16], "the first of each segment, and the last two");
+}
+
+#[test]
 fn retired_segments_go_with_all_their_files() {
     let disk = MemoryDisk::default();
     let mut log = create(&disk, LogOptions { segment_bytes: 300, ..LogOptions::default() });
     for _ in 0..6 {
-        let appended = append(&mut log, batch(200));
-        log.write_snapshot(appended.base, &[]).expect("a sound disk");
+        append(&mut log, batch(200));
+        log.write_snapshot(&[]).expect("a sound disk");
     }
     let retired = log.retire_segments(Offset(3)).expect("a sound disk");
     assert_eq!((log.log_start(), log.segments().count()), (Offset(3), 3));
@@ -295,7 +358,7 @@ fn retired_segments_go_with_all_their_files() {
     assert_eq!(log.log_start(), Offset(3));
     for entry in disk.list(Path::new(FOLDER)).expect("a memory disk") {
         let name = entry.name.to_str().expect("text").to_string();
-        let old = ["000.", "001.", "002.", ".deleted"].iter().any(|part| name.contains(part));
+        let old = ["0000.", "0001.", "0002.", ".deleted"].iter().any(|part| name.contains(part));
         assert!(!old, "{name} was left behind");
     }
 }
