@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::LogError;
 use super::checkpoint::PartitionOffsets;
 use crate::base::disk::Disk;
-use crate::base::ids::{BrokerEpoch, DirectoryId, NodeId, PartitionIndex};
+use crate::base::ids::{BrokerEpoch, DirectoryId, NodeId, PartitionIndex, Uuid};
 
 const META: &str = "meta.properties";
+/// What the name of a folder ends with that waits for its removal.
+const DISCARDED: &str = "-delete";
 const CLEAN_STOP: &str = ".kafka_cleanshutdown";
 
 /// Whose directory this is.
@@ -74,6 +76,24 @@ impl LogDir {
         let entries = self.disk.list(&self.path).map_err(LogError::io(&self.path))?;
         let folders = entries.iter().filter(|entry| entry.is_folder);
         Ok(folders.filter_map(|entry| self.parse(entry.name.to_str()?)).collect())
+    }
+
+    /// Takes a partition away by renaming its folder, which is quick; to remove it is for later. The tag tells it from
+    /// other partitions of its name.
+    pub fn discard(&self, topic: &str, partition: PartitionIndex, tag: Uuid) -> Result<PathBuf, LogError> {
+        let tag = u128::from_be_bytes(tag.0);
+        let (from, to) =
+            (self.folder(topic, partition), self.path.join(format!("{topic}-{partition}.{tag:032x}{DISCARDED}")));
+        self.disk.rename(&from, &to).map_err(LogError::io(from))?;
+        Ok(to)
+    }
+
+    /// The folders that wait for their removal.
+    pub fn discarded(&self) -> Result<Vec<PathBuf>, LogError> {
+        let entries = self.disk.list(&self.path).map_err(LogError::io(&self.path))?;
+        let names = entries.iter().filter(|entry| entry.is_folder).map(|entry| &entry.name);
+        let names = names.filter(|name| name.to_str().is_some_and(|name| name.ends_with(DISCARDED)));
+        Ok(names.map(|name| self.path.join(name)).collect())
     }
 
     fn parse(&self, name: &str) -> Option<PartitionFolder> {
@@ -150,5 +170,67 @@ impl LogDir {
     fn write(&self, name: &str, text: &str) -> Result<(), LogError> {
         let path = self.path.join(name);
         self.disk.replace(&path, text.as_bytes()).map_err(LogError::io(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory_disk::MemoryDisk;
+    use super::*;
+    use crate::base::ids::Offset;
+
+    fn dir() -> LogDir {
+        LogDir::open(Arc::new(MemoryDisk::default()), Path::new("/log")).expect("a memory disk")
+    }
+
+    #[test]
+    fn a_directory_knows_whose_it_is() {
+        let dir = dir();
+        assert_eq!(dir.meta().expect("no file"), None);
+        let meta = DirMeta { cluster: "lab".into(), node: NodeId(3), directory: DirectoryId(Uuid([5; 16])) };
+        dir.write_meta(&meta).expect("room");
+        assert_eq!(dir.meta().expect("own text"), Some(meta));
+
+        dir.write(META, "#made by another\nversion=2\n").expect("room");
+        assert!(matches!(dir.meta(), Err(LogError::Malformed { .. })));
+    }
+
+    #[test]
+    fn partitions_are_found_by_their_folders() {
+        let dir = dir();
+        for name in ["orders-0", "a-b-12", "orders-x", "orders-01", "-3", "plain"] {
+            dir.disk.create_folder(&dir.path.join(name)).expect("room");
+        }
+        let names = |dir: &LogDir| -> Vec<(String, i32)> {
+            dir.partitions().expect("listed").into_iter().map(|found| (found.topic, found.partition.0)).collect()
+        };
+        assert_eq!(names(&dir), [("a-b".into(), 12), ("orders".into(), 0)]);
+    }
+
+    #[test]
+    fn a_discarded_partition_is_none_and_waits_for_its_removal() {
+        let dir = dir();
+        dir.disk.create_folder(&dir.folder("orders", PartitionIndex(7))).expect("room");
+        let path = dir.discard("orders", PartitionIndex(7), Uuid([0xab; 16])).expect("it is there");
+        assert_eq!(path, Path::new("/log/orders-7.abababababababababababababababab-delete"));
+        assert_eq!(dir.partitions().expect("listed"), []);
+        assert_eq!(dir.discarded().expect("listed"), [path]);
+    }
+
+    #[test]
+    fn the_mark_of_a_clean_stop_is_good_for_one_start() {
+        let dir = dir();
+        dir.mark_clean_stop(BrokerEpoch(41)).expect("room");
+        assert_eq!(dir.take_clean_stop().expect("read"), Some(BrokerEpoch(41)));
+        assert_eq!(dir.take_clean_stop().expect("read"), None);
+    }
+
+    #[test]
+    fn checkpoints_are_kept_apart() {
+        let dir = dir();
+        let offsets = PartitionOffsets([(("orders".into(), PartitionIndex(0)), Offset(7))].into_iter().collect());
+        dir.write_offsets(Offsets::HighWatermark, &offsets).expect("room");
+        assert_eq!(dir.offsets(Offsets::HighWatermark).expect("own text"), offsets);
+        assert_eq!(dir.offsets(Offsets::LogStart).expect("none"), PartitionOffsets::default());
     }
 }

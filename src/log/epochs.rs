@@ -34,10 +34,6 @@ pub(super) struct Epochs {
 }
 
 impl Epochs {
-    pub(super) fn of(entries: Vec<EpochStart>) -> Self {
-        Self { entries, dirty: false, unsynced: None }
-    }
-
     pub(super) fn entries(&self) -> &[EpochStart] {
         &self.entries
     }
@@ -110,6 +106,12 @@ impl Epochs {
         Ok(())
     }
 
+    /// What the run before wrote may not be durable: the file will be written and synced once more, and with it the
+    /// names in the folder.
+    pub(super) fn doubt(&mut self) {
+        self.dirty = true;
+    }
+
     pub(super) fn unsynced(&self) -> Option<&Arc<dyn File>> {
         self.unsynced.as_ref()
     }
@@ -156,15 +158,15 @@ impl EpochsRebuild {
         self.rebuilt.begin(epoch, base);
     }
 
-    /// The epochs of a log that ends here. Unless their file is known to be durable, it is written again.
-    pub(super) fn finish(mut self, end: Offset, is_durable: bool) -> Epochs {
+    /// The epochs of a log that ends here.
+    pub(super) fn finish(mut self, end: Offset) -> Epochs {
         for entry in self.pending {
             if entry.start == end {
                 self.rebuilt.begin(entry.epoch, entry.start);
             }
         }
         self.rebuilt.entries.retain(|entry| entry.start <= end);
-        self.rebuilt.dirty = !is_durable || self.rebuilt.entries != self.stored;
+        self.rebuilt.dirty = self.rebuilt.entries != self.stored;
         self.rebuilt
     }
 }

@@ -151,6 +151,11 @@ impl<E: Entry> Index<E> {
         self.recent.shrink_to_fit();
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.recent.capacity() * size_of::<E>() + self.file.as_ref().map_or(0, size_of_val)
+    }
+
     pub(super) fn open(&mut self, folder: &Folder) -> Result<Arc<dyn File>, LogError> {
         if let Some(file) = &self.file {
             return Ok(Arc::clone(file));

@@ -159,6 +159,13 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        if state.folders.remove(from) {
+            state.folders.insert(to.into());
+            let moved = |path: PathBuf| path.strip_prefix(from).map_or(path.clone(), |rest| to.join(rest));
+            state.names =
+                std::mem::take(&mut state.names).into_iter().map(|(path, file)| (moved(path), file)).collect();
+            return Ok(());
+        }
         let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.into(), file);
         Ok(())

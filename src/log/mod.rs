@@ -1,4 +1,4 @@
-//! Logs: the records of partitions on the disk, in Kafka's own files, so that Kafka's own tools can read and judge them.
+//! Logs: the records of partitions on the disk, in Kafka's own files, which Kafka's own tools can read and judge.
 //!
 //! ```text
 //!  <log dir>/
@@ -28,8 +28,8 @@
 //! - a log whose write or sync failed takes no more calls (a full disk is no failure: the append is undone).
 //!
 //! Absent on purpose: who may write, the high watermark, producers' sequences (the replica's); when to delete or flush
-//! (the broker's); memory maps: a page fault blocks a reactor and an IO error becomes a signal; descriptors, buffers and
-//! index entries of idle partitions.
+//! (the broker's); memory maps: a page fault blocks a reactor and an IO error becomes a signal; descriptors, buffers
+//! and index entries of idle partitions.
 //!
 //! Reading order: the log, what it is made of, how it comes back, the folder around it.
 

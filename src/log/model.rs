@@ -23,7 +23,7 @@ const OPTIONS: LogOptions = LogOptions {
     segment_jitter_ms: 0,
     index_interval_bytes: 200,
     index_bytes_max: 1 << 20,
-    tail_bytes: 1500,
+    tail_bytes: 700,
 };
 
 /// What the visitor of an open log was told.

@@ -53,7 +53,7 @@ pub struct Appended {
     pub base: Offset,
     pub last: Offset,
     pub bytes: u64,
-    /// A new segment was begun, at `base`: what came before it should be flushed, and a producer snapshot be due.
+    /// A new segment was begun, at `base`: what came before should be flushed, and a snapshot of producers be written.
     pub rolled: bool,
 }
 
@@ -142,8 +142,8 @@ impl Log {
     }
 
     /// The segments, oldest first: the offset of each, its bytes, and its largest timestamp, if any has one.
-    pub fn segments(&mut self) -> impl Iterator<Item = (Offset, u64, Option<WallMillis>)> {
-        self.segments.iter_mut().map(|segment| {
+    pub fn segments(&self) -> impl Iterator<Item = (Offset, u64, Option<WallMillis>)> {
+        self.segments.iter().map(|segment| {
             let largest = segment.largest().map(|entry| entry.timestamp);
             (segment.base(), segment.size(), largest)
         })
@@ -189,30 +189,39 @@ impl Log {
     fn write(&mut self, batches: &[Batch], now: WallMillis) -> Result<Appended, LogError> {
         assert!(!batches.is_empty(), "an append must have a batch");
         let incoming = Incoming::of(batches);
-        let rolled = self.guard(|log| log.roll_if_due(&incoming, now))?;
-        for header in batches.iter().map(Batch::header) {
-            self.epochs.begin(header.leader_epoch, header.base_offset);
-        }
-        self.guard(|log| log.epochs.store(&log.folder))?;
-
-        let options = self.options;
-        let (active, folder) = self.active();
-        let is_first = active.size() == 0;
-        if let Err(failure) = active.write(folder, batches, &options) {
-            self.epochs.truncate_end(self.log_end.plus(1));
-            if !failure.error.is_retriable() || !failure.is_undone {
-                self.fail(&failure.error);
-            }
-            return Err(failure.error);
-        }
-        self.names += u64::from(is_first);
         let base = self.log_end;
+        let rolled = match self.guard(|log| log.write_batches(batches, &incoming, now)) {
+            Ok(rolled) => rolled,
+            Err(error) => {
+                self.epochs.truncate_end(base.plus(1)); // those that would have begun after the first batch
+                return Err(error);
+            }
+        };
         self.log_end = incoming.last_offset.plus(1);
         for batch in batches {
             self.tail.push(batch);
         }
         self.store_indexes_if_due();
         Ok(Appended { base, last: incoming.last_offset, bytes: incoming.bytes, rolled })
+    }
+
+    fn write_batches(&mut self, batches: &[Batch], incoming: &Incoming, now: WallMillis) -> Result<bool, LogError> {
+        let options = self.options;
+        let (active, folder) = self.active();
+        let rolled = active.must_roll(folder, incoming, &options, now)?;
+        if rolled {
+            self.begin_segment(now)?;
+        }
+        for header in batches.iter().map(Batch::header) {
+            self.epochs.begin(header.leader_epoch, header.base_offset);
+        }
+        self.epochs.store(&self.folder)?;
+
+        let (active, folder) = self.active();
+        let is_first = active.size() == 0;
+        active.write(folder, batches, &options)?;
+        self.names += u64::from(is_first);
+        Ok(rolled)
     }
 
     /// A failure here costs only time after a crash, and the next call tries again: the batches are written.
@@ -224,16 +233,6 @@ impl Log {
         {
             self.fail(&error);
         }
-    }
-
-    fn roll_if_due(&mut self, incoming: &Incoming, now: WallMillis) -> Result<bool, LogError> {
-        let options = self.options;
-        let (active, folder) = self.active();
-        let due = active.must_roll(folder, incoming, &options, now)?;
-        if due {
-            self.begin_segment(now)?;
-        }
-        Ok(due)
     }
 
     /// Begins a new segment now, unless the active one is empty; retention can then delete the one before it.
@@ -291,15 +290,18 @@ impl Log {
         self.failed.get_or_insert_with(|| cause.to_string().into());
     }
 
-    /// Runs what changes files. After an error nobody knows what they hold, but a full disk keeps what was there.
+    /// Runs what adds to files. After an error nobody knows what they hold, but a full disk keeps what was there.
     pub(super) fn guard<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T, LogError>) -> Result<T, LogError> {
-        let result = change(self);
-        if let Err(error) = &result
-            && !error.is_retriable()
-        {
-            self.fail(error);
-        }
-        result
+        change(self).inspect_err(|error| {
+            if !error.is_retriable() {
+                self.fail(error);
+            }
+        })
+    }
+
+    /// Runs what takes away, which must not stop half-way for any reason.
+    pub(super) fn guard_all(&mut self, change: impl FnOnce(&mut Self) -> Result<(), LogError>) -> Result<(), LogError> {
+        change(self).inspect_err(|error| self.fail(error))
     }
 
     pub(super) fn check(&self) -> Result<(), LogError> {

@@ -13,7 +13,7 @@ use super::offset_index::OffsetEntry;
 use super::{Log, LogError};
 use crate::base::disk::File;
 use crate::base::ids::Offset;
-use crate::record::{BatchHeader, HEADER_LEN, RecordError};
+use crate::record::{BatchHeader, HEADER_LEN};
 
 /// Headers are looked for in windows of this size: an index interval and a header.
 const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
@@ -22,7 +22,7 @@ const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadRequest {
     pub from: Offset,
-    /// Batches that reach this offset are not for the reader: the high watermark, the last stable or the log end offset.
+    /// Batches that reach this offset are not for the reader: the high watermark, the last stable or log end offset.
     pub until: Offset,
     pub bytes_max: usize,
     /// Give one batch, if there is one, though it alone exceeds `bytes_max`: or a reader could never get past it.
@@ -34,7 +34,7 @@ pub struct ReadRequest {
 pub struct Slice {
     pub parts: Vec<Bytes>,
     pub size: usize,
-    /// Where to read on. Past `from` though nothing was read: what lay there was compacted away.
+    /// Where to read on. If that is past `from` though nothing was read, what lay there was compacted away.
     pub next: Offset,
 }
 
@@ -53,16 +53,15 @@ pub enum Read {
 
 /// A read that waits for the device. It holds what it needs of the log, and nothing of its mutex.
 ///
-/// The log may be truncated meanwhile; who reads beyond what is committed must then ask again whether it is still there.
+/// The log may be truncated meanwhile: who reads beyond what is committed must then ask again whether it is there.
 pub struct ColdRead {
-    pub(super) source: Source,
-    pub(super) request: ReadRequest,
+    source: Source,
+    request: ReadRequest,
 }
 
 impl ColdRead {
     pub fn run(self) -> Result<Slice, LogError> {
-        let path = self.source.path.clone();
-        self.source.read(&self.request, Wait::Yes)?.map_err(LogError::io(path))
+        self.source.read(&self.request, Wait::Yes)?.map_err(LogError::io(&self.source.path))
     }
 }
 
@@ -86,7 +85,7 @@ impl Log {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Read::Cold(ColdRead { source, request }));
                 }
-                Err(error) => return Err(LogError::io(source.path)(error)),
+                Err(error) => return Err(LogError::io(&source.path)(error)),
             }
         }
     }
@@ -177,7 +176,7 @@ impl Source {
         Ok(Ok(None))
     }
 
-    pub(super) fn corrupt(&self, position: u64, error: &RecordError) -> LogError {
+    pub(super) fn corrupt(&self, position: u64, error: &dyn std::error::Error) -> LogError {
         LogError::Corrupt { path: self.path.clone(), position, what: error.to_string() }
     }
 }

@@ -105,8 +105,9 @@ impl Log {
             let source = self.source_in(at, from)?;
             let begin = source.locate(from, Wait::Yes)?.map_err(LogError::io(&source.path))?;
             let Some((position, _)) = begin else { continue };
-            let mut scan = Scan::new(source.file, position, source.size);
-            while let Some(Ok(header)) = scan.header().map_err(LogError::io(&source.path))? {
+            let mut scan = Scan::new(Arc::clone(&source.file), position, source.size);
+            while let Some(header) = scan.header().map_err(LogError::io(&source.path))? {
+                let header = header.map_err(|defect| source.corrupt(scan.position(), &defect))?;
                 let marker = scan.marker(&header).map_err(LogError::io(&source.path))?;
                 visitor.batch(&header, marker);
                 scan.skip(&header);
@@ -148,6 +149,7 @@ impl<'a> Recovery<'a> {
                 folder.remove(*base, kind)?;
             }
         }
+        remove_orphans(folder, names)?;
         let load = |base: &Offset| Segment::load(folder, *base, now);
         let segments = names.logs[gone..].iter().map(load).collect::<Result<Vec<_>, _>>()?;
 
@@ -156,7 +158,7 @@ impl<'a> Recovery<'a> {
         let (first, anew) = match (&stored, known.after) {
             // Without the epochs' file, only all the batches together know the epochs.
             (None, _) => (0, true),
-            // The segment that ends at the recovery point too: its indexes may have been completed after its last flush.
+            // The segment that ends at the recovery point, too: its indexes may be younger than its last flush.
             (_, After::MachineCrash) => {
                 (segments.partition_point(|s| s.base() < known.recovery_point).saturating_sub(1), true)
             }
@@ -327,13 +329,16 @@ impl<'a> Recovery<'a> {
         log.log_start = log.segments[0].base().max(self.known.log_start);
         log.recovery_point = self.known.recovery_point.min(end);
         log.snapshots = snapshots;
-        log.names = 1; // the run before may have left names that are not durable
         if log.log_start > end {
             log.start_over(log.log_start, now)?; // what was to be read first is lost, and everything before it deleted
         }
-        log.epochs = self.epochs.finish(end, self.known.after == After::CleanStop);
+        log.epochs = self.epochs.finish(end);
         log.epochs.truncate_start(log.log_start);
-        log.remove_snapshots(|at| at > end)?;
+        log.epochs.store(&log.folder)?;
+        if self.known.after != After::CleanStop {
+            log.epochs.doubt();
+        }
+        log.remove_snapshots_outside()?;
         Ok(log)
     }
 }
@@ -345,10 +350,21 @@ fn stored_epochs(folder: &Folder) -> Result<Option<Vec<EpochStart>>, LogError> {
     Ok(bytes.and_then(|bytes| checkpoint::parse_epochs(&path, &bytes).ok()))
 }
 
+/// Removes indexes without a log, before a new log of that name would find them.
+fn remove_orphans(folder: &Folder, names: &Names) -> Result<(), LogError> {
+    for (kind, bases) in [(Kind::OffsetIndex, &names.offset_indexes), (Kind::TimeIndex, &names.time_indexes)] {
+        for base in bases.iter().filter(|base| names.logs.binary_search(base).is_err()) {
+            folder.remove(*base, kind)?;
+        }
+    }
+    Ok(())
+}
+
 /// The header of the batch that the last index entry names, if it names one and both indexes are there.
 fn trusted_entry(segment: &Segment, file: &Arc<dyn File>) -> io::Result<Option<BatchHeader>> {
     let Some(entry) = segment.last_index_entries() else { return Ok(None) };
-    if u64::from(entry.position) >= segment.size() {
+    // No entry names the first batch: zeros are what Kafka fills its files up with, or what a crash left of an entry.
+    if entry.position == 0 || u64::from(entry.position) >= segment.size() {
         return Ok(None);
     }
     let mut scan = Scan::new(Arc::clone(file), u64::from(entry.position), segment.size());

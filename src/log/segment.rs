@@ -27,7 +27,7 @@ pub(super) struct Segment {
     file: Option<Arc<dyn File>>,
     offsets: Index<OffsetEntry>,
     times: Index<TimeEntry>,
-    /// The largest timestamp, once it is known; that of a sealed segment is read from its index when asked for.
+    /// The largest timestamp, where it is not the last of the index.
     largest: Option<TimeEntry>,
     /// The largest timestamp of the first batch, once it is known: what the age of a segment is counted from.
     first_timestamp: Option<WallMillis>,
@@ -63,7 +63,7 @@ impl Segment {
             file: None,
             offsets: Index::empty(base),
             times: Index::empty(base),
-            largest: Some(TimeEntry { timestamp: NO_TIMESTAMP, last_offset: base }),
+            largest: None,
             first_timestamp: None,
             born: now,
             since_entry: 0,
@@ -79,7 +79,6 @@ impl Segment {
         segment.size = size;
         segment.offsets = Index::load(folder, base)?;
         segment.times = Index::load(folder, base)?;
-        segment.largest = None;
         segment.release(true);
         Ok(segment)
     }
@@ -120,18 +119,21 @@ impl Segment {
             return Ok(true);
         }
         let first = self.first_timestamp(folder)?;
-        let age = if first.0 >= 0 { incoming.max_timestamp.0 - first.0 } else { now.0 - self.born.0 };
-        Ok(age > options.segment_ms - options.segment_jitter_ms)
+        let (from, to) = if first.0 >= 0 { (first, incoming.max_timestamp) } else { (self.born, now) };
+        Ok(to.0.saturating_sub(from.0) > options.segment_ms - options.segment_jitter_ms)
     }
 
-    /// Writes batches to the end, all or none. On an error the log must be told whether the part that may have been
-    /// written could be cut off again.
-    pub(super) fn write(&mut self, folder: &Folder, batches: &[Batch], options: &LogOptions) -> Result<(), WriteError> {
-        let file = self.open(folder).map_err(WriteError::undone)?;
+    /// Writes batches to the end, all or none. A full disk is told as such only if nothing is left in the file of what
+    /// did fit.
+    pub(super) fn write(&mut self, folder: &Folder, batches: &[Batch], options: &LogOptions) -> Result<(), LogError> {
+        let file = self.open(folder)?;
         let slices: Vec<IoSlice<'_>> = batches.iter().flat_map(Batch::parts).map(|part| IoSlice::new(part)).collect();
         if let Err(error) = file.write_at(&slices, self.size) {
-            let error = LogError::io(folder.file(self.base, Kind::Log))(error);
-            return Err(WriteError { error, is_undone: file.set_len(self.size).is_ok() });
+            let path = folder.file(self.base, Kind::Log);
+            return match file.set_len(self.size) {
+                Ok(()) => Err(LogError::io(path)(error)),
+                Err(_) => Err(LogError::Io { path, source: error }),
+            };
         }
         for batch in batches {
             self.note(batch.header(), options);
@@ -141,9 +143,9 @@ impl Segment {
 
     /// Takes account of a batch that lies at the end of what is known.
     pub(super) fn note(&mut self, header: &BatchHeader, options: &LogOptions) {
-        let largest = self.largest.get_or_insert(TimeEntry { timestamp: NO_TIMESTAMP, last_offset: self.base });
-        if header.max_timestamp > largest.timestamp {
-            *largest = TimeEntry { timestamp: header.max_timestamp, last_offset: header.last_offset() };
+        let known = self.largest().map_or(NO_TIMESTAMP, |largest| largest.timestamp);
+        if header.max_timestamp > known {
+            self.largest = Some(TimeEntry { timestamp: header.max_timestamp, last_offset: header.last_offset() });
         }
         if self.size == 0 {
             self.first_timestamp = Some(header.max_timestamp);
@@ -234,7 +236,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts off what a recovery found to be no part of the log, what `note` was not called for, and says how much it was.
+    /// Cuts off what a recovery found to be no part of the log, what `note` was not called for; says how much it was.
     pub(super) fn cut_rest(&mut self, folder: &Folder) -> Result<u64, LogError> {
         let file = self.open(folder)?;
         let cut = || {
@@ -248,7 +250,7 @@ impl Segment {
 
     /// Prepares for `note` to be called for the batches from the last index entry on; returns where that lies.
     pub(super) fn rewind_to_entry(&mut self) -> u64 {
-        self.largest = self.times.last().copied();
+        self.largest = None;
         self.first_timestamp = None;
         self.since_entry = 0;
         self.since_store = 0;
@@ -264,12 +266,8 @@ impl Segment {
     }
 
     /// The largest timestamp, and the last offset of its batch.
-    pub(super) fn largest(&mut self) -> Option<TimeEntry> {
-        let largest = *self.largest.get_or_insert_with(|| match self.times.last() {
-            Some(entry) => *entry,
-            None => TimeEntry { timestamp: NO_TIMESTAMP, last_offset: self.base },
-        });
-        (largest.timestamp > NO_TIMESTAMP).then_some(largest)
+    pub(super) fn largest(&self) -> Option<TimeEntry> {
+        self.largest.or(self.times.last().copied())
     }
 
     fn first_timestamp(&mut self, folder: &Folder) -> Result<WallMillis, LogError> {
@@ -322,17 +320,11 @@ impl Segment {
         }
         Ok(files)
     }
-}
 
-/// A write that failed.
-pub(super) struct WriteError {
-    pub error: LogError,
-    /// Nothing of it is in the file.
-    pub is_undone: bool,
-}
-
-impl WriteError {
-    fn undone(error: LogError) -> Self {
-        Self { error, is_undone: true }
+    /// What the segment keeps in memory beside itself, and whether it has files open, for the tests of idle partitions.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        let file = self.file.as_ref().map_or(0, size_of_val);
+        file + self.offsets.kept_bytes() + self.times.kept_bytes()
     }
 }

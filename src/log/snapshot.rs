@@ -45,10 +45,14 @@ impl Log {
         if self.snapshots.last() != Some(&at) {
             self.snapshots.push(at);
         }
-        // Those at the beginning of a segment are for truncations; of the others the last two will do.
+        // The first in each segment is for truncations; of the others the last two will do.
         let recent = self.snapshots.iter().rev().nth(1).copied().unwrap_or(at);
-        let bases: Vec<Offset> = self.segments.iter().map(Segment::base).collect();
-        self.guard(|log| log.remove_snapshots(|at| at < recent && bases.binary_search(&at).is_err()))
+        let in_segments = self.segments.iter().map(|segment| {
+            let first = self.snapshots.partition_point(|at| *at < segment.base());
+            self.snapshots.get(first).copied().unwrap_or(at)
+        });
+        let kept: Vec<Offset> = in_segments.collect();
+        self.guard(|log| log.remove_snapshots(|at| at < recent && kept.binary_search(&at).is_err()))
     }
 
     /// The newest snapshot that is whole, and where it was taken.
@@ -61,6 +65,12 @@ impl Log {
             }
         }
         Ok(None)
+    }
+
+    /// Removes those that batches no longer lead on from: what they say of producers is out of date.
+    pub(super) fn remove_snapshots_outside(&mut self) -> Result<(), LogError> {
+        let (first, end) = (self.segments.first().map_or(self.log_start, Segment::base), self.log_end);
+        self.remove_snapshots(|at| at < first || at > end)
     }
 
     pub(super) fn remove_snapshots(&mut self, gone: impl Fn(Offset) -> bool) -> Result<(), LogError> {

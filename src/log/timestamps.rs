@@ -55,8 +55,8 @@ impl Log {
     }
 
     /// The largest timestamp of all records; search for it to learn whose it is.
-    pub fn max_timestamp(&mut self) -> Option<WallMillis> {
-        self.segments.iter_mut().filter_map(Segment::largest).map(|largest| largest.timestamp).max()
+    pub fn max_timestamp(&self) -> Option<WallMillis> {
+        self.segments.iter().filter_map(Segment::largest).map(|largest| largest.timestamp).max()
     }
 }
 
@@ -77,7 +77,8 @@ impl TimestampSearch {
             return Ok(None);
         };
         let mut scan = Scan::new(source.file.clone(), position, source.size);
-        while let Some(Ok(header)) = scan.header().map_err(LogError::io(&source.path))? {
+        while let Some(header) = scan.header().map_err(LogError::io(&source.path))? {
+            let header = header.map_err(|defect| source.corrupt(scan.position(), &defect))?;
             if header.max_timestamp >= self.target
                 && header.next_offset() > self.log_start
                 && let Some(found) = self.search_batch(source, &header, scan.position())?

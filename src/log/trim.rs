@@ -60,7 +60,7 @@ impl Log {
         if offset < self.log_start {
             return Err(self.out_of_range(offset));
         }
-        self.guard(|log| log.cut_back(offset))
+        self.guard_all(|log| log.cut_back(offset))
     }
 
     fn cut_back(&mut self, offset: Offset) -> Result<(), LogError> {
@@ -81,7 +81,7 @@ impl Log {
         self.tail.truncate(end);
         self.epochs.truncate_end(end);
         self.epochs.store(&self.folder)?;
-        self.remove_snapshots(|at| at > end)?;
+        self.remove_snapshots_outside()?;
         if self.names > names {
             self.sync_names()?;
         }
@@ -93,7 +93,7 @@ impl Log {
     /// Before this, the log must be without a recovery point in the log dir's checkpoint, durably.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
         self.check()?;
-        self.guard(|log| log.start_over(offset, now))
+        self.guard_all(|log| log.start_over(offset, now))
     }
 
     pub(super) fn start_over(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
@@ -140,11 +140,11 @@ impl Log {
                     retired.paths.extend(log.folder.retire(first, kind)?);
                 }
                 log.segments.remove(0);
-                log.snapshots.retain(|at| *at != first);
                 log.names += 1;
                 log.log_start = log.log_start.max(second);
             }
             log.epochs.truncate_start(log.log_start);
+            log.remove_snapshots_outside()?;
             Ok(retired)
         })
     }
