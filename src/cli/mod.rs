@@ -43,7 +43,7 @@ enum Command {
 }
 
 /// How an answer is written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 enum Output {
     Table,
     Json,

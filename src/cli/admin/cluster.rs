@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::nodes::node_table;
 use super::shown;
-use super::target::{Failure, Node, client};
+use super::target::{Failure, Node};
 use crate::cli::Output;
 use crate::cli::table::Table;
 use crate::rpc::admin::cluster_client::ClusterClient;
@@ -22,7 +22,7 @@ pub(in crate::cli) enum ClusterCommand {
 
 pub(super) async fn run(command: ClusterCommand, node: &Node, output: Output) -> Result<String, Failure> {
     let ClusterCommand::Status = command;
-    let mut client = client!(node, ClusterClient);
+    let mut client = ClusterClient::new(node.channel());
     let status = node.answer(client.status(ClusterStatusRequest {})).await?;
     Ok(shown(&status, output, text))
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::target::{Failure, Node, Target, client};
+use super::target::{Failure, Node, Target};
 use super::{json, listed, or_none};
 use crate::cli::{Console, Output};
 use crate::rpc::admin::event::What;
@@ -27,7 +27,7 @@ pub(in crate::cli) struct EventsArguments {
 }
 
 pub(super) async fn run(arguments: &EventsArguments, node: &Node, console: &mut Console) -> Result<(), Failure> {
-    let mut client = client!(node, EventsClient);
+    let mut client = EventsClient::new(node.channel());
     let mut events = node.answer(client.watch(WatchRequest { follow: arguments.follow })).await?;
     let mut last = 0;
     while let Some(event) = events.message().await.map_err(|status| node.refused(&status))? {

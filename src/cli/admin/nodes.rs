@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::shown;
-use super::target::{Failure, Node as Asked, client};
+use super::target::{Failure, Node as Asked};
 use crate::cli::Output;
 use crate::cli::table::Table;
 use crate::rpc::admin::nodes_client::NodesClient;
@@ -26,7 +26,7 @@ Examples:
 
 pub(super) async fn run(command: NodeCommand, node: &Asked, output: Output) -> Result<String, Failure> {
     let NodeCommand::List = command;
-    let mut client = client!(node, NodesClient);
+    let mut client = NodesClient::new(node.channel());
     let reply = node.answer(client.list(ListNodesRequest {})).await?;
     Ok(shown(&reply.nodes, output, |nodes| node_table(nodes)))
 }

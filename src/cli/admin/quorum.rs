@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::target::{Failure, Node, client};
+use super::target::{Failure, Node};
 use super::{or_none, shown};
 use crate::cli::Output;
 use crate::cli::table::Table;
@@ -22,7 +22,7 @@ Examples:
 
 pub(super) async fn run(command: QuorumCommand, node: &Node, output: Output) -> Result<String, Failure> {
     let QuorumCommand::Status = command;
-    let mut client = client!(node, QuorumClient);
+    let mut client = QuorumClient::new(node.channel());
     let status = node.answer(client.status(QuorumStatusRequest {})).await?;
     Ok(shown(&status, output, text))
 }

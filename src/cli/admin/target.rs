@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
 use crate::base::World;
-use crate::base::limits::{ADMIN_ANSWER_MS_MAX, ADMIN_CONNECT_MS_MAX, PEER_MESSAGE_BYTES_MAX};
+use crate::base::limits::{ADMIN_ANSWER_MS_MAX, ADMIN_CONNECT_MS_MAX};
 use crate::cli::{Exit, Output};
 use crate::net;
 
@@ -68,7 +68,7 @@ impl Node {
         }
     }
 
-    /// What a client is made of. Each message may be as long as between nodes.
+    /// What the client of a service is made of.
     pub(super) fn channel(&self) -> Channel {
         self.channel.clone()
     }
@@ -112,7 +112,8 @@ impl Node {
         // A refusal that has a cause was never sent: the connection made it.
         if let Some(cause) = status.source() {
             let cause = innermost(cause);
-            let message = format!("no answer from {address}: {cause}: is it a node's admin port? set --admin or {VARIABLE}");
+            let hint = format!("is it a node's admin port? set --admin or {VARIABLE}");
+            let message = format!("no answer from {address}: {cause}: {hint}");
             return Failure { exit: Exit::CannotConnect, message };
         }
         let exit = match status.code() {
@@ -129,17 +130,6 @@ impl Node {
         Failure { exit, message }
     }
 }
-
-/// The client of one service on a node.
-macro_rules! client {
-    ($node:expr, $client:ident) => {
-        $client::new($node.channel()).max_decoding_message_size($crate::cli::admin::target::MESSAGE_BYTES_MAX)
-    };
-}
-pub(super) use client;
-
-/// A topic of many partitions is one message.
-pub(super) const MESSAGE_BYTES_MAX: usize = PEER_MESSAGE_BYTES_MAX;
 
 fn unreachable(address: &str, why: &io::Error) -> Failure {
     if why.kind() == io::ErrorKind::InvalidInput {

@@ -2,9 +2,11 @@
 
 use clap::{Args, Subcommand};
 use tonic::Code;
+use tonic::transport::Channel;
 
-use super::target::{Failure, Node, client};
+use super::target::{Failure, Node};
 use super::{listed, or_none, shown};
+use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
 use crate::cli::Output;
 use crate::cli::table::Table;
 use crate::rpc::admin::topics_client::TopicsClient;
@@ -31,12 +33,14 @@ pub(in crate::cli) enum TopicCommand {
         internal: bool,
     },
     /// One topic: its partitions, who leads them, who is in sync
-    #[command(after_help = "Epochs count leaders. ISR: replicas that have everything that is committed. ELR: replicas \
+    #[command(
+        after_help = "Epochs count leaders. ISR: replicas that have everything that is committed. ELR: replicas \
 that are not in sync\nbut lack nothing that is committed, so that they may lead too.
 
 Examples:
   dohle topic describe orders
-  dohle topic describe orders -o json | jq '.partitions[] | {partition, leader, isr}'")]
+  dohle topic describe orders -o json | jq '.partitions[] | {partition, leader, isr}'"
+    )]
     Describe { topic: String },
     /// Deletes a topic and its records, for good
     #[command(after_help = "Examples:\n  dohle topic delete orders")]
@@ -73,7 +77,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn run(command: TopicCommand, node: &Node, output: Output) -> Result<String, Failure> {
-    let mut client = client!(node, TopicsClient);
+    let mut client = client(node);
     match command {
         TopicCommand::Create(wanted) => create(wanted, node, output).await,
         TopicCommand::List { internal } => {
@@ -93,8 +97,13 @@ pub(super) async fn run(command: TopicCommand, node: &Node, output: Output) -> R
     }
 }
 
+/// A topic of many partitions is one long message.
+fn client(node: &Node) -> TopicsClient<Channel> {
+    TopicsClient::new(node.channel()).max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+}
+
 async fn create(wanted: Create, node: &Node, output: Output) -> Result<String, Failure> {
-    let mut client = client!(node, TopicsClient);
+    let mut client = client(node);
     let request = CreateTopicRequest {
         name: wanted.topic.clone(),
         partitions: wanted.partitions,

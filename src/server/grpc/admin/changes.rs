@@ -82,7 +82,7 @@ fn leader(topic: &Topic, partition: i32, before: &Partition, now: &Partition) ->
 }
 
 fn isr(topic: &Topic, partition: i32, before: &Partition, now: &Partition) -> Option<What> {
-    let (then, today): (Vec<i32>, Vec<i32>) = (numbers(before.isr()), numbers(now.isr()));
+    let (then, today) = (numbers(before.isr()), numbers(now.isr()));
     (then != today).then(|| {
         What::IsrChanged(proto::IsrChanged {
             topic: topic.name.to_string(),

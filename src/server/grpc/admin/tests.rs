@@ -7,7 +7,9 @@ use crate::base::ids::{
 };
 use crate::config::Roles;
 use crate::config::listener::Protocol;
-use crate::controller::{Command, CreateTopics, CreatedTopic, DeletedTopic, NewTopic, Refusal, Refused, Reply, TopicShape};
+use crate::controller::{
+    Command, CreateTopics, CreatedTopic, DeletedTopic, NewTopic, Refusal, Refused, Reply, TopicShape,
+};
 use crate::metadata::configs::ConfigScope;
 use crate::metadata::nodes::{Boot, Listener, Registration};
 use crate::metadata::partitions::{Partition, PartitionState, ReplicaSet};
@@ -119,7 +121,8 @@ fn the_status_of_a_cluster_counts_partitions_by_what_is_wrong_with_them() {
     assert_eq!(status.controller, Some(proto::Controller { node_id: 1, epoch: 2 }));
     let counts = proto::PartitionCounts { total: 3, under_replicated: 3, under_min_isr: 2, offline: 1 };
     assert_eq!(status.partitions, Some(counts));
-    let nodes: Vec<_> = status.nodes.iter().map(|node| (node.node_id, node.state(), node.replicas, node.leads)).collect();
+    let nodes: Vec<_> =
+        status.nodes.iter().map(|node| (node.node_id, node.state(), node.replicas, node.leads)).collect();
     let (active, fenced) = (proto::NodeState::Active, proto::NodeState::Fenced);
     assert_eq!(nodes, [(1, active, 3, 1), (2, active, 3, 1), (3, fenced, 3, 0)]);
 }
@@ -241,7 +244,8 @@ fn a_topic_that_comes_grows_or_goes_is_one_event() {
         })]
     };
     let more = vec![led_by(1), led_by(2)];
-    let grown = with(before(), vec![Fact::PartitionsCreated { topic: ORDERS, first: PartitionIndex(3), partitions: more }]);
+    let grown =
+        with(before(), vec![Fact::PartitionsCreated { topic: ORDERS, first: PartitionIndex(3), partitions: more }]);
     let gone = with(before(), vec![Fact::TopicDeleted { topic: ORDERS }]);
     assert_eq!(events(&before(), &grown), told(proto::Change::Grown, 5));
     assert_eq!(events(&before(), &gone), told(proto::Change::Deleted, 3));
@@ -279,7 +283,8 @@ fn what_is_not_said_of_a_new_topic_is_left_to_the_cluster() {
 #[test]
 fn refusals_keep_kafkas_name_and_get_grpcs_kind() {
     let refused = |refusal| Refused { refusal, message: "because".into() };
-    let created = |outcome| topics::created(Reply::CreatedTopics(vec![CreatedTopic { name: "orders".into(), outcome }]));
+    let created =
+        |outcome| topics::created(Reply::CreatedTopics(vec![CreatedTopic { name: "orders".into(), outcome }]));
     let shape = TopicShape { id: ORDERS, partitions: 6, replication_factor: 3 };
     let expected = proto::CreatedTopic {
         name: "orders".into(),
@@ -297,10 +302,9 @@ fn refusals_keep_kafkas_name_and_get_grpcs_kind() {
         assert_eq!((status.code(), status.message()), (code, format!("{refusal}: because").as_str()));
     }
     let deleted = |outcome| topics::deleted(Reply::DeletedTopics(vec![DeletedTopic { name: None, id: None, outcome }]));
-    for (refusal, code) in [
-        (Refusal::UnknownTopicOrPartition, Code::NotFound),
-        (Refusal::InvalidTopic, Code::FailedPrecondition),
-    ] {
+    for (refusal, code) in
+        [(Refusal::UnknownTopicOrPartition, Code::NotFound), (Refusal::InvalidTopic, Code::FailedPrecondition)]
+    {
         assert_eq!(deleted(Err(refused(refusal))).expect_err("it was refused").code(), code);
     }
     assert_eq!(topics::created(Reply::Done).expect_err("that is no answer").code(), Code::Internal);

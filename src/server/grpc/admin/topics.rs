@@ -2,7 +2,6 @@
 //!
 //! Refusals carry Kafka's name and the controller's sentence; their kind becomes gRPC's.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -31,7 +30,6 @@ impl Topics for Door {
         let image = self.image()?;
         let meant = image.topics().iter_by_name().filter(|topic| with_internal || !topic.is_internal());
         let meant: Vec<TopicId> = meant.map(|topic| topic.id).collect();
-        let image = Arc::clone(&image);
         let summaries = meant.into_iter().filter_map(move |id| Some(show::summary(&image, image.topics().get(id)?)));
         Ok(Response::new(stream::iter(summaries.map(Ok)).boxed()))
     }
