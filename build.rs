@@ -39,7 +39,8 @@ fn with_admin_json(builder: Builder) -> Builder {
     builder
         .type_attribute(".dohle.admin.v1", "#[derive(serde::Serialize)]")
         .type_attribute(".dohle.admin.v1.Event.what", "#[serde(rename_all = \"snake_case\")]")
-        .field_attribute(".dohle.admin.v1.Event.what", "#[serde(flatten)]")
+        // Without the dot in front: the field itself, and not its variants too.
+        .field_attribute("dohle.admin.v1.Event.what", "#[serde(flatten)]")
         .field_attribute(".dohle.admin.v1.Node.state", NODE_STATE)
         .field_attribute(".dohle.admin.v1.NodeChanged.before", NODE_STATE)
         .field_attribute(".dohle.admin.v1.NodeChanged.now", NODE_STATE)

@@ -11,6 +11,7 @@ use crate::rpc::admin::{ClusterStatus, ClusterStatusRequest};
 impl Cluster for Door {
     async fn status(&self, _: Request<ClusterStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
         let answered_by = self.behind()?.bodies.broker.as_ref().map(Broker::node);
-        Ok(Response::new(show::cluster(&self.image()?, answered_by)))
+        let image = self.image()?;
+        Ok(Response::new(show::cluster(&image, answered_by)))
     }
 }

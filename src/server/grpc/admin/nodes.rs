@@ -10,7 +10,8 @@ use crate::rpc::admin::{DescribeNodeRequest, ListNodesReply, ListNodesRequest, N
 #[tonic::async_trait]
 impl Nodes for Door {
     async fn list(&self, _: Request<ListNodesRequest>) -> Result<Response<ListNodesReply>, Status> {
-        Ok(Response::new(ListNodesReply { nodes: show::nodes(&self.image()?) }))
+        let image = self.image()?;
+        Ok(Response::new(ListNodesReply { nodes: show::nodes(&image) }))
     }
 
     async fn describe(&self, request: Request<DescribeNodeRequest>) -> Result<Response<Node>, Status> {
