@@ -11,17 +11,48 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use protox::prost::Message;
+use protox::prost_reflect::prost_types::FileDescriptorSet;
+use tonic_prost_build::Builder;
+
 fn main() -> Result<(), Box<dyn Error>> {
     protobuf()?;
     kafka_messages()
 }
 
-/// Compiles every `proto/*.proto`. Byte fields become `Bytes`, so that a decoded frame is sliced and not copied.
+/// Compiles every `proto/*.proto`. Byte fields become `Bytes`, so that a decoded frame is sliced and not copied; maps
+/// have an order.
 fn protobuf() -> Result<(), Box<dyn Error>> {
     let files = files_with_extension(Path::new("proto"), "proto")?;
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(&files, ["proto"])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    write_admin_descriptors(&descriptors)?;
+    with_admin_json(tonic_prost_build::configure().bytes(".").btree_map(".")).compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Lets admin messages be written as JSON, with protobuf's names of fields and a word for each enum: what the command
+/// line prints with `-o json`.
+fn with_admin_json(builder: Builder) -> Builder {
+    const NODE_STATE: &str = "#[serde(serialize_with = \"crate::rpc::words::write_node_state\")]";
+    const CHANGE: &str = "#[serde(serialize_with = \"crate::rpc::words::write_change\")]";
+    builder
+        .type_attribute(".dohle.admin.v1", "#[derive(serde::Serialize)]")
+        .type_attribute(".dohle.admin.v1.Event.what", "#[serde(rename_all = \"snake_case\")]")
+        // Without the dot in front: the field itself, and not its variants too.
+        .field_attribute("dohle.admin.v1.Event.what", "#[serde(flatten)]")
+        .field_attribute(".dohle.admin.v1.Node.state", NODE_STATE)
+        .field_attribute(".dohle.admin.v1.NodeChanged.before", NODE_STATE)
+        .field_attribute(".dohle.admin.v1.NodeChanged.now", NODE_STATE)
+        .field_attribute(".dohle.admin.v1.TopicChanged.change", CHANGE)
+}
+
+/// Writes what gRPC reflection tells of the admin services, comments included. What nodes say among themselves is not
+/// for strangers to try.
+fn write_admin_descriptors(all: &FileDescriptorSet) -> Result<(), Box<dyn Error>> {
+    let file = all.file.iter().filter(|file| file.name() == "admin.proto").cloned().collect();
+    let path = PathBuf::from(env::var("OUT_DIR")?).join("admin.descriptors");
+    fs::write(path, FileDescriptorSet { file }.encode_to_vec())?;
     Ok(())
 }
 

@@ -207,3 +207,19 @@ pub const REPLICATION_MARKS_DELAY_MS: u64 = 10;
 
 /// Reads from the disk that one lane may wait for at a time.
 pub const REPLICATION_COLD_READS_MAX: usize = 4;
+/// Events of the cluster that a node remembers for whoever asks what happened; some 200 bytes each.
+pub const EVENTS_KEPT_MAX: usize = 4_096;
+
+/// Events that are told at once before others get their turn: a broker's end may be a hundred thousand of them.
+pub const EVENTS_AT_ONCE: usize = 256;
+
+/// Readers that may watch a node's events at the same time.
+pub const EVENT_READERS_MAX: usize = 64;
+
+/// How often the health that a reader watches is looked at.
+pub const HEALTH_WATCH_MS: u64 = 1_000;
+
+/// How long the command line waits for a node to accept its connection, and then for an answer: longer than a node
+/// waits for an active controller.
+pub const ADMIN_CONNECT_MS_MAX: u64 = 5_000;
+pub const ADMIN_ANSWER_MS_MAX: u64 = 15_000;

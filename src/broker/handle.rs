@@ -144,6 +144,11 @@ impl Broker {
         Arc::clone(&self.0.image.borrow())
     }
 
+    /// The same, for whoever waits for the next one.
+    pub fn images(&self) -> watch::Receiver<Arc<Image>> {
+        self.0.image.subscribe()
+    }
+
     /// Waits until this node acts on everything up to here.
     pub async fn image_at(&self, index: MetadataIndex) {
         let mut images = self.0.image.subscribe();

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 cannot connect, 4 not found, 5 refused because it is unsafe.
 //! Answers go to standard output, as text or with `-o json` as JSON; complaints and logs go to standard error.
 
+mod admin;
 mod config;
 mod lab;
 mod server;
+mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ const EXAMPLES: &str = "Examples:
   dohle server                                    one node, on the default ports, data in ./dohle-data
   dohle server --seeds a:9093,b:9093,c:9093       one of three nodes that find each other
   dohle lab                                       three nodes to kill and revive, under load, with nothing to set up
+  dohle cluster status                            who is in the cluster, and is all well?
+  dohle topic create orders --partitions 6        a topic
   dohle config check server.properties            would a node start with this file?
   dohle config explain log.retention.hours        what a setting means and where it is set";
 
@@ -36,12 +40,14 @@ enum Command {
     Server(Box<server::ServerArguments>),
     /// Starts a cluster of three, puts load on it, and lets you kill and revive its nodes
     Lab(lab::LabArguments),
+    #[command(flatten)]
+    Admin(admin::AdminCommand),
     /// Lists, explains and checks settings
     Config(config::ConfigArguments),
 }
 
 /// How an answer is written.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 enum Output {
     Table,
     Json,
@@ -62,6 +68,9 @@ enum Exit {
     Done = 0,
     Failed = 1,
     Usage = 2,
+    CannotConnect = 3,
+    NotFound = 4,
+    Unsafe = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -80,6 +89,12 @@ impl Console {
     /// Writes an answer. A reader that has gone away (`dohle config list | head`) has read enough.
     fn answer(&mut self, text: &str) {
         drop(self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()));
+    }
+
+    /// Writes a part of a long answer; an error when nobody reads it any more.
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
     }
 
     fn complain(&mut self, text: &str) {
@@ -101,6 +116,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Server(arguments) => server::run(&arguments, &host::world(), &mut console),
         Command::Lab(arguments) => lab::run(&arguments, &host::world(), &mut console),
+        Command::Admin(command) => admin::run(command, &host::world(), &mut console),
         Command::Config(arguments) => config::run(arguments, &host::world(), &mut console),
     };
     exit.into()

@@ -85,6 +85,9 @@ impl Delta {
 }
 
 fn differing_partitions(old: Option<&Topic>, new: &Topic) -> BTreeSet<PartitionIndex> {
+    if old.is_some_and(|old| std::ptr::eq(old, new)) {
+        return BTreeSet::new(); // images share the topics that did not change
+    }
     let before = |index| old.and_then(|topic| topic.partition(index));
     new.partitions().filter(|(index, now)| before(*index) != Some(*now)).map(|(index, _)| index).collect()
 }

@@ -85,7 +85,7 @@ impl Peer {
 }
 
 /// A channel over a connection that exists already; it does not outlive it.
-async fn over(connection: Connection, lane: Lane) -> Result<Channel, tonic::transport::Error> {
+pub async fn over(connection: Connection, lane: Lane) -> Result<Channel, tonic::transport::Error> {
     let mut once = Some(connection);
     let connector = service_fn(move |_: Uri| {
         let connection = once.take();

@@ -9,6 +9,6 @@ mod lane;
 mod serve;
 mod tuning;
 
-pub use channel::{Peer, PeerError};
+pub use channel::{Peer, PeerError, over};
 pub use lane::Lane;
 pub use serve::{Incoming, Served};

@@ -24,10 +24,11 @@ use crate::base::World;
 use crate::base::disk::Lock;
 use crate::base::ids::{ClusterId, DirectoryId, IncarnationId, NodeId};
 use crate::base::network::Listener;
+use crate::broker::Broker;
 use crate::config::NodeConfig;
 use crate::config::listener::Address;
 use crate::quorum::{Controller, Late, Member, QuorumError};
-use crate::server::admin::AdminPort;
+use crate::server::admin::{AdminPort, Bodies, QuorumSeen, QuorumView};
 use crate::server::grpc;
 use crate::server::peer::{PeerPort, PeerServices};
 use crate::telemetry::{Condition, Health};
@@ -114,7 +115,7 @@ impl Node {
         let data_directory = lock_data_directory(world, &config.data_dir)?;
         health.set(Condition::DataDirectory, true);
         let (listener, admin_address) = listen(world, "the admin port", &config.admin_listen).await?;
-        let admin = AdminPort::open(world, listener, health.clone());
+        let mut admin = AdminPort::open(world, listener, health.clone());
         let known = Identity::read(&*world.disk, &config.data_dir, config.node_id)?;
 
         let (listener, peer_bound) = listen(world, "the peer port", &config.peer_listen).await?;
@@ -148,6 +149,9 @@ impl Node {
             health.set(Condition::Broker, true);
             None
         };
+        if let Some(bodies) = bodies(&place, data.as_ref(), control.as_ref()) {
+            admin.attach(world, bodies);
+        }
         health.set(Condition::Started, true);
         announce(config, &place, admin_address, peer_bound, data.as_ref().map_or("none", DataPlane::addresses));
         Ok(Self {
@@ -231,6 +235,23 @@ fn place(world: &World, config: &NodeConfig, identity: Identity, peer_address: S
         peer_address,
         controllers,
     })
+}
+
+/// What the admin services tell of, on this node.
+fn bodies(place: &Place, data: Option<&DataPlane>, control: Option<&ControlPlane>) -> Option<Bodies> {
+    let controller = control.map(|control| control.controller.clone());
+    let broker = data.map(|data| data.broker().clone());
+    let of_broker = broker.as_ref().map(Broker::images);
+    let images = of_broker.or_else(|| controller.as_ref().map(Controller::images))?;
+    let voters = place.controllers.clone();
+    let quorum = controller.map(|controller| -> QuorumView {
+        Box::new(move || QuorumSeen {
+            reign: controller.reign(),
+            voters: voters.clone(),
+            applied: controller.image().applied(),
+        })
+    });
+    Some(Bodies { images, broker, quorum })
 }
 
 fn announce(config: &NodeConfig, place: &Place, admin: SocketAddr, peer: SocketAddr, kafka: &str) {

@@ -99,6 +99,11 @@ impl Controller {
         Arc::clone(&self.image.borrow())
     }
 
+    /// Every image that is applied here, as it comes.
+    pub fn images(&self) -> Published {
+        self.image.clone()
+    }
+
     /// Whether the image here reaches up to the present reign: its controller is the one who leads.
     pub fn is_current(&self) -> bool {
         let active = self.image.borrow().cluster().controller.map(|controller| controller.node);

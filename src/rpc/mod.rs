@@ -3,8 +3,16 @@
 //! The `.proto` files hold the documentation; a field's meaning is read there.
 #![allow(unused_qualifications, clippy::too_many_lines, reason = "generated code")]
 
+pub mod words;
+
 /// The packages as protobuf nests them: generated code names its neighbours by that path.
 mod dohle {
+    pub mod admin {
+        pub mod v1 {
+            tonic::include_proto!("dohle.admin.v1");
+        }
+    }
+
     pub mod controller {
         pub mod v1 {
             tonic::include_proto!("dohle.controller.v1");
@@ -18,6 +26,8 @@ mod dohle {
     }
 }
 
+/// What people and their tools ask nodes.
+pub use dohle::admin::v1 as admin;
 /// What nodes ask of controllers.
 pub use dohle::controller::v1 as controller;
 /// The metadata log.
@@ -32,3 +42,5 @@ pub mod raft {
 pub mod replication {
     tonic::include_proto!("dohle.replication.v1");
 }
+/// The admin services as protobuf describes them, documentation included: what reflection tells.
+pub const ADMIN_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.descriptors"));

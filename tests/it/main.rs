@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the node from the world outside")]
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
+mod admin;
 mod allocations;
 mod replication;
 mod seams;

@@ -5,7 +5,9 @@ use tonic::transport::server::Router;
 
 use crate::quorum::{Bootstrap, Controller, Late, Quorum};
 
+pub mod admin;
 pub mod controller;
+pub mod health;
 pub mod raft;
 pub mod replication;
 

@@ -1,0 +1,17 @@
+//! Cluster: its status.
+
+use tonic::{Request, Response, Status};
+
+use super::{Door, show};
+use crate::broker::Broker;
+use crate::rpc::admin::cluster_server::Cluster;
+use crate::rpc::admin::{ClusterStatus, ClusterStatusRequest};
+
+#[tonic::async_trait]
+impl Cluster for Door {
+    async fn status(&self, _: Request<ClusterStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
+        let answered_by = self.behind()?.bodies.broker.as_ref().map(Broker::node);
+        let image = self.image()?;
+        Ok(Response::new(show::cluster(&image, answered_by)))
+    }
+}
