@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
 mod allocations;
+mod cluster;
+mod controller;
 mod seams;
 mod server;
 mod wire_filler;
