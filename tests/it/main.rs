@@ -5,6 +5,8 @@
 mod admin;
 mod allocations;
 mod replication;
+mod cluster;
+mod controller;
 mod seams;
 mod server;
 mod wire_filler;

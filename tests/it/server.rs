@@ -10,21 +10,24 @@ use tempfile::TempDir;
 const DOHLE: &str = env!("CARGO_BIN_EXE_dohle");
 
 /// A running server and its log; killed when the test ends.
-struct Server {
-    process: Child,
+pub struct Server {
+    pub process: Child,
     log: BufReader<std::process::ChildStderr>,
 }
 
 impl Server {
-    fn start(data: &TempDir) -> Self {
-        let mut command = server(data);
+    pub fn start(data: &TempDir) -> Self {
+        Self::spawn(server(data))
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
         Self { process, log }
     }
 
     /// Reads the log up to an event.
-    fn event(&mut self, name: &str) -> Value {
+    pub fn event(&mut self, name: &str) -> Value {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
@@ -37,7 +40,7 @@ impl Server {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
     }
 }
@@ -59,7 +62,7 @@ fn server(data: &TempDir) -> Command {
     command
 }
 
-fn http_get(address: &str, path: &str) -> (u16, Value) {
+pub fn http_get(address: &str, path: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

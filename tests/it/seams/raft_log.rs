@@ -19,7 +19,9 @@ use super::machine;
 struct Nothing;
 
 impl State for Nothing {
-    fn apply(&mut self, _: MetadataIndex, _: &Facts) {}
+    fn apply(&mut self, _: MetadataIndex, _: &Facts) -> io::Result<()> {
+        Ok(())
+    }
 
     fn snapshot(&self) -> Encode {
         Box::new(Bytes::new)
