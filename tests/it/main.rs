@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
 mod allocations;
+mod clients;
+mod cluster;
+mod process;
 mod seams;
 mod server;
 mod wire_filler;
