@@ -18,7 +18,7 @@
 //! | 2 facts | `metadata` | everything that can become so, and the image it makes |
 //! | 3 minds | `controller` `replica` | pure judgement: no IO, no clock, no chance |
 //! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
-//! | 5 bodies | `quorum` | tasks, each state with one owner |
+//! | 5 bodies | `client` `quorum` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
 //! | 7 roof | `node` `cli` | a node assembled; the command line |
 //!
@@ -61,6 +61,7 @@ mod net;
 
 // Floor 5, bodies: tasks, each state with one owner.
 pub mod broker;
+pub mod client;
 pub mod quorum;
 
 // Floor 6, doors: decode, authorise, ask one body, encode.

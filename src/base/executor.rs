@@ -2,6 +2,7 @@
 //!
 //! Async work is spawned on the runtime it is spawned from. Work that blocks (an fsync, a RocksDB write) goes to a
 //! [`Worker`]: a thread of its own in production, done at once in the simulator, where a call to the disk is instant.
+//! What must never wait for the rest of the process (the data plane) goes to a [`Reactor`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +12,12 @@ use tokio::sync::oneshot;
 
 /// A future whose type has been forgotten.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A future that stays on the thread it was made on.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Makes a task on the thread that will run it.
+pub type MakeLocal = Box<dyn FnOnce() -> LocalFuture + Send>;
 
 /// One piece of blocking work.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -22,6 +29,12 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Starts a worker that runs its jobs one after another, in the order they were given.
     fn worker(&self, name: &'static str) -> Arc<dyn Worker>;
+
+    /// How many reactors can run at the same time.
+    fn cores(&self) -> usize;
+
+    /// Starts a reactor.
+    fn reactor(&self, name: &'static str) -> Arc<dyn Reactor>;
 }
 
 /// A running task; dropping it stops the task at its next await.
@@ -44,6 +57,13 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// A thread with a runtime of its own, whose tasks never leave it: they share without locks and wake without a hop.
+/// Its tasks are dropped with the last handle of it.
+pub trait Reactor: Send + Sync + 'static {
+    /// Starts a task that ends by itself, waiting while too many are about to be started.
+    fn run(&self, make: MakeLocal) -> BoxFuture<'_, ()>;
 }
 
 /// Runs blocking jobs in order.

@@ -24,6 +24,57 @@ pub const PEER_GREETINGS_MAX: usize = 64;
 /// Pause after a connection could not be accepted: with no file descriptors left, trying at once only burns a core.
 pub const ACCEPT_RETRY_MS: u64 = 50;
 
+/// Commands that may wait for the active controller; who asks further ones waits until there is room.
+pub const COMMANDS_QUEUE_MAX: usize = 1024;
+
+/// Commands that one entry of the metadata log answers.
+pub const COMMANDS_PER_ENTRY_MAX: usize = 512;
+
+/// Bytes of facts after which an entry of the metadata log takes no further command. One command may exceed it.
+pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a new leader may take to confirm its reign before it tries again.
+pub const CATCH_UP_MS_MAX: u64 = 1_000;
+
+/// Pause after a reign could not begin, or stumbled and goes on.
+pub const REIGN_RETRY_MS: u64 = 20;
+
+/// How long a leader that stops waits for another to take over.
+pub const HAND_OVER_MS_MAX: u64 = 500;
+
+/// Entries that a subscriber of the metadata feed is sent at once.
+pub const FEED_ENTRIES_MAX: u64 = 64;
+
+/// Bytes after which a frame of the feed takes no further entry.
+pub const FEED_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Facts of a snapshot in one frame; a fact holds some 50 kB at most.
+pub const FEED_SNAPSHOT_FACTS_MAX: usize = 64;
+
+/// How long a feed may be quiet before it says that there is no news.
+pub const FEED_QUIET_MS_MAX: u64 = 1_000;
+
+/// Events of sessions that may wait to be counted.
+pub const SESSION_EVENTS_QUEUE_MAX: usize = 1024;
+
+/// How long a probe of a node that may be dead waits for its port.
+pub const PROBE_MS_MAX: u64 = 500;
+
+/// Pause between two probes: a process that is being replaced refuses for a moment.
+pub const PROBE_PAUSE_MS: u64 = 10;
+
+/// How long a seed may take to answer while a cluster is being founded.
+pub const SEED_ANSWER_MS_MAX: u64 = 500;
+
+/// Pause between two rounds of asking all seeds.
+pub const SEED_ROUND_MS: u64 = 50;
+
+/// How often it is said what a node still waits for.
+pub const STILL_WAITING_MS: u64 = 5_000;
+
+/// Members of a cluster that is being founded; a Raft quorum of more would be slower and no safer.
+pub const FOUNDERS_MAX: usize = 15;
+
 /// Partitions that one request may create; Kafka's bound. More would make one log entry that delays all others.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 
@@ -57,3 +108,62 @@ pub const CHECKPOINT_MS: u64 = 5_000;
 
 /// Producer ids that a broker may give out before it asks for a new block.
 pub const PRODUCER_IDS_PATIENCE_MS: u64 = 5_000;
+
+/// Tasks that may wait to be started on one reactor.
+pub const REACTOR_QUEUE_TASKS_MAX: usize = 64;
+
+/// Requests of one Kafka connection that may wait for their answers; then reading stops.
+pub const KAFKA_REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// Bytes of one Kafka connection's requests and answers that may be on their way; then reading stops. One request or
+/// answer alone may be larger.
+pub const KAFKA_BYTES_IN_FLIGHT_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of requests that each Kafka connection may always hold.
+pub const KAFKA_CONNECTION_BYTES_FREE: usize = 64 * 1024;
+
+/// Bytes of requests that all Kafka connections together may hold beyond that; who needs more waits.
+pub const KAFKA_REQUEST_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long a Kafka connection may wait for a part of those bytes in the middle of a request. It holds some itself, so
+/// if all waited longer, none could go on.
+pub const KAFKA_MEMORY_WAIT_MS_MAX: u64 = 10_000;
+
+/// How long a request may take to arrive, however small it is ...
+pub const KAFKA_FRAME_PATIENCE_MS: u64 = 30_000;
+/// ... and how fast the bytes of a large one must come.
+pub const KAFKA_FRAME_BYTES_PER_SECOND_MIN: usize = 1024;
+
+/// How often it is checked whether a Kafka connection is idle or slow.
+pub const KAFKA_WATCH_MS: u64 = 5_000;
+
+/// Kafka connections of one broker, whatever `max.connections` says.
+pub const KAFKA_CONNECTIONS_MAX: usize = 1_000_000;
+
+/// How long a client may have us wait for an active controller.
+pub const KAFKA_COMMAND_PATIENCE_MS_MAX: u64 = 5 * 60_000;
+
+/// How long a client that asks for a topic which is not there waits for its creation.
+pub const KAFKA_AUTO_CREATE_PATIENCE_MS: i32 = 2_000;
+/// Requests that may wait in one of our client's connections to be written.
+pub const CLIENT_PIPELINE_REQUESTS_MAX: usize = 64;
+
+/// Produce requests without an answer that one connection of our producer has: as many batches as a broker remembers
+/// per producer and partition. With more, it could no longer tell a repeated batch from a new one.
+pub const PRODUCE_REQUESTS_IN_FLIGHT_MAX: usize = 5;
+
+/// Answers our client takes; a fetch asks for far less, but its first batch comes whole.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Records that may be on their way from callers into our producer.
+pub const PRODUCER_INBOX_RECORDS_MAX: usize = 64 * 1024;
+
+/// Bytes of keys and values our producer holds until they are delivered.
+pub const PRODUCER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes our consumer asks of one broker, and of one partition, at a time.
+pub const CONSUMER_FETCH_BYTES_MAX: i32 = 4 * 1024 * 1024;
+pub const CONSUMER_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
+
+/// Pieces of partitions that were fetched and wait for the caller; while they do, nothing more is fetched.
+pub const CONSUMER_FETCHED_MAX: usize = 64;

@@ -42,7 +42,7 @@ pub(super) struct Inner {
     node: Resolved,
     producer_ids: Mutex<ProducerIdBlock>,
     /// Opens and removes logs, in the order in which metadata says so.
-    opener: Arc<dyn Worker>,
+    pub(super) opener: Arc<dyn Worker>,
 }
 
 /// Who this broker is and how its last run ended.
@@ -91,13 +91,14 @@ impl Running {
         Ok(Self { broker, _tasks: tasks })
     }
 
-    /// Says goodbye and closes every log, so that the next start has nothing to recover.
-    pub async fn stop(self) {
+    /// Says goodbye and closes every log, so that the next start has nothing to recover. Returns the registration that
+    /// ended so, if all went well.
+    pub async fn stop(self) -> Option<BrokerEpoch> {
         self.broker.0.stopping.send_replace(true);
         drop(self._tasks);
         let broker = self.broker.clone();
         let worker = self.broker.0.around.world.executor.worker("log-close");
-        worker.call(move || broker.close_logs()).await;
+        worker.call(move || broker.close_logs()).await
     }
 }
 
@@ -134,6 +135,13 @@ impl Broker {
         let mut images = self.0.image.subscribe();
         // The sender lives in this very broker.
         drop(images.wait_for(|image| image.applied() >= index).await);
+    }
+
+    /// The next image after the one that reached up to here.
+    pub async fn image_after(&self, index: MetadataIndex) -> Arc<Image> {
+        let mut images = self.0.image.subscribe();
+        let newer = images.wait_for(|image| image.applied() > index).await.map(|image| Arc::clone(&image));
+        newer.expect("the sender lives in this very broker")
     }
 
     /// Has a command decided by the active controller; returns when this node acts on the outcome, or `patience` ends.
@@ -202,7 +210,7 @@ impl Broker {
         }
     }
 
-    fn close_logs(&self) {
+    fn close_logs(&self) -> Option<BrokerEpoch> {
         let partitions = self.0.partitions.all();
         let all_closed = partitions.iter().all(|partition| match partition.close() {
             Ok(()) => true,
@@ -213,8 +221,8 @@ impl Broker {
             }
         });
         self.write_checkpoints();
-        if let (true, Some(epoch)) = (all_closed, self.epoch()) {
-            self.0.folders.mark_clean_stop(epoch);
-        }
+        let epoch = self.epoch().filter(|_| all_closed)?;
+        self.0.folders.mark_clean_stop(epoch);
+        Some(epoch)
     }
 }

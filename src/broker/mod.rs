@@ -36,5 +36,5 @@ pub use partition::{
     WaitGuard,
 };
 pub use partitions::Partitions;
-pub use session::Joining;
+pub use session::{Joining, Note};
 pub use settings::TopicSettings;

@@ -3,6 +3,8 @@
 //! Invariants: everything said in a session is of one registration; a goodbye is said only on a stop.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -24,16 +26,26 @@ use crate::rpc::controller as proto;
 use proto::session_up::Message;
 
 /// What a broker says of itself when it joins.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Joining {
     pub registration: Registration,
     /// The registration of the run before this one, as it is noted on the disk.
     pub previous_epoch: Option<BrokerEpoch>,
+    /// Notes this run's registration on the disk, before anything is written in its name.
+    pub note: Note,
 }
+
+/// Notes a registration. Waits for the disk.
+pub type Note = Arc<dyn Fn(BrokerEpoch) -> io::Result<()> + Send + Sync>;
 
 /// Registers, then keeps the broker let in for as long as it runs.
 pub(super) async fn keep(broker: Broker, joining: Joining) {
     let epoch = register(&broker, &joining).await;
+    let note = Arc::clone(&joining.note);
+    if let Err(error) = broker.0.opener.call(move || note(epoch)).await {
+        // The next run will be unable to say how this one ended, and count as a crash of the machine: safe, but slow.
+        warn!(event = "broker.not_noted", %error, "this registration could not be noted on the disk");
+    }
     broker.0.epoch.send_replace(Some(epoch));
     info!(event = "broker.registered", node = %broker.node(), %epoch, "this broker is registered");
     let mut sessions: BTreeMap<String, Task> = BTreeMap::new();

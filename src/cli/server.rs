@@ -1,6 +1,7 @@
 //! `dohle server`: runs a node until it is told to stop.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use clap::{Args, ValueEnum};
 use tracing::{info, warn};
@@ -132,8 +133,20 @@ pub(super) fn run(arguments: &ServerArguments, world: &World, console: &mut Cons
 }
 
 async fn serve(world: &World, config: &NodeConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let node = Node::start(world, config).await?;
-    let signal = host::asked_to_stop().await?;
+    let mut asked_to_stop = pin!(host::asked_to_stop());
+    let node = tokio::select! {
+        biased;
+        started = Node::start(world, config) => started?,
+        signal = &mut asked_to_stop => {
+            info!(event = "node.stopped", signal = signal?, "asked to stop while starting");
+            return Ok(());
+        }
+    };
+    let signal = tokio::select! {
+        biased;
+        why = node.failed() => return Err(why.into()),
+        signal = asked_to_stop => signal?,
+    };
     info!(event = "node.stopping", signal, "asked to stop");
     node.stop().await;
     Ok(())

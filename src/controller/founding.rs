@@ -11,8 +11,8 @@ use crate::metadata::record::{FeatureLevel, Reign};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
     pub cluster: ClusterId,
-    /// The founders' ids, which nobody else may get.
-    pub nodes: Vec<(NodeId, DirectoryId)>,
+    /// The node ids that are taken from the first day: a later node must not be given a founder's.
+    pub founders: Vec<(NodeId, DirectoryId)>,
     /// What every node must agree on from now on, whatever its own file says: `min.insync.replicas` above all, because
     /// leaders and controller must read the same (R7).
     pub configs: Vec<(String, String)>,
@@ -24,8 +24,8 @@ pub(super) fn found(draft: &mut Draft<'_>, request: &Found) -> Result<(), Refuse
     }
     draft.record(Fact::ClusterFounded { cluster: request.cluster });
     draft.record(Fact::FeatureLevelSet { level: FeatureLevel::MAX });
-    for (node, directory) in request.nodes.iter().copied() {
-        draft.record(Fact::NodeIdAllocated { node, directory });
+    for (node, directory) in &request.founders {
+        draft.record(Fact::NodeIdAllocated { node: *node, directory: *directory });
     }
     for (key, value) in &request.configs {
         let (scope, key, value) = (ConfigScope::Cluster, key.clone(), value.clone());

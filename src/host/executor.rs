@@ -1,4 +1,4 @@
-//! Tasks on tokio's runtimes, and a thread per worker.
+//! Tasks on tokio's runtimes, a thread per worker, and a thread with a runtime per reactor.
 
 use std::io;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
 
-use crate::base::executor::{BoxFuture, Executor, Job, Task, Worker};
-use crate::base::limits::WORKER_QUEUE_JOBS_MAX;
+use crate::base::executor::{BoxFuture, Executor, Job, MakeLocal, Reactor, Task, Worker};
+use crate::base::limits::{REACTOR_QUEUE_TASKS_MAX, WORKER_QUEUE_JOBS_MAX};
 
 pub(super) struct Threads;
 
@@ -27,6 +28,38 @@ impl Executor for Threads {
         // A process that cannot start a thread at its start cannot run at all.
         thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system starts a thread");
         Arc::new(Queue { jobs })
+    }
+
+    fn cores(&self) -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    fn reactor(&self, name: &'static str) -> Arc<dyn Reactor> {
+        let (tasks, mut arriving) = mpsc::channel::<MakeLocal>(REACTOR_QUEUE_TASKS_MAX);
+        let run = move || {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("the operating system has a poll");
+            LocalSet::new().block_on(&runtime, async move {
+                while let Some(make) = arriving.recv().await {
+                    spawn_local(make());
+                }
+            });
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(run).expect("the operating system starts a thread");
+        Arc::new(LocalTasks { tasks })
+    }
+}
+
+/// The way to a reactor's thread, which ends, and drops its tasks, when the last of these is gone.
+struct LocalTasks {
+    tasks: mpsc::Sender<MakeLocal>,
+}
+
+impl Reactor for LocalTasks {
+    fn run(&self, make: MakeLocal) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let sent = self.tasks.send(make).await;
+            assert!(sent.is_ok(), "a reactor's thread ended before its handles");
+        })
     }
 }
 

@@ -8,6 +8,6 @@ mod channel;
 mod lane;
 mod serve;
 
-pub use channel::Peer;
+pub use channel::{Peer, PeerError};
 pub use lane::Lane;
 pub use serve::{Incoming, Served};

@@ -1,11 +1,15 @@
 //! The quorum as the rest of a node sees it: propose facts, see who reigns, answer other controllers, stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
-use openraft::{Config, ServerState, SnapshotPolicy};
+use openraft::impls::ProgressResponder;
+use openraft::impls::leader_id_adv::LeaderId;
+use openraft::{Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
+use tokio::time::{Instant, timeout};
 
 use super::codec;
 use super::log::RaftLog;
@@ -14,12 +18,15 @@ use super::network::{Ways, addressed_to, garbled};
 use super::types::{Facts, Member, Raft, RaftId, Runtime, founders};
 use crate::base::World;
 use crate::base::ids::MetadataIndex;
+use crate::base::limits::HAND_OVER_MS_MAX;
 use crate::rpc::raft as proto;
 
 /// This node's part in the quorum. Clones are the same part.
 #[derive(Clone)]
 pub struct Quorum {
     me: RaftId,
+    /// Where it is found now; members may still know an older address.
+    myself: Arc<Member>,
     raft: Raft,
 }
 
@@ -67,7 +74,7 @@ pub enum QuorumError {
 }
 
 /// Why facts were not, or perhaps not, committed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ProposeError {
     /// Certainly not committed.
     #[error("this controller does not lead{}", .leader.as_ref().map(|at| format!(", {at} does")).unwrap_or_default())]
@@ -81,16 +88,18 @@ impl Quorum {
     /// Starts this node's part, from its log.
     pub async fn start(
         world: &World,
-        me: RaftId,
+        myself: Member,
         log: RaftLog,
         machine: Machine,
         tuning: Tuning,
     ) -> Result<Self, QuorumError> {
         let config = config(tuning).map_err(|error| QuorumError::Start(error.to_string()))?;
         let ways = Ways { network: Arc::clone(&world.network) };
+        let me = myself.raft_id();
         let raft = Raft::new(me, Arc::new(config), ways, log, machine);
         let raft = Runtime::scope(world.entropy.number(), raft).await;
-        Ok(Self { me, raft: raft.map_err(|error| QuorumError::Start(error.to_string()))? })
+        let raft = raft.map_err(|error| QuorumError::Start(error.to_string()))?;
+        Ok(Self { me, myself: Arc::new(myself), raft })
     }
 
     /// Makes these members the quorum. Only one of them does it, once; doing it again on the same log changes nothing.
@@ -101,14 +110,91 @@ impl Quorum {
         }
     }
 
-    /// Has the facts committed, and answers when they are and this node has applied them.
-    pub async fn propose(&self, facts: Bytes) -> Result<MetadataIndex, ProposeError> {
-        match self.raft.client_write(Facts(facts)).await {
+    /// Whether the log of this node has a first entry: from then on founding it is over.
+    pub async fn is_founded(&self) -> Result<bool, QuorumError> {
+        self.raft.is_initialized().await.map_err(|error| QuorumError::Found(error.to_string()))
+    }
+
+    /// Stands for election at once if no other voter could be asked anyway.
+    pub async fn stand_if_alone(&self) {
+        let alone = self.raft.voter_ids().eq([self.me]);
+        if alone && !self.reign().is_ours {
+            // It fails only if Raft has ended, which `ended` reports.
+            let _ = self.raft.trigger().elect(false).await;
+        }
+    }
+
+    /// Has the facts committed, and answers when they are and this node has applied them. Facts were decided in a
+    /// reign: in a later one they are refused, even if it is ours again, because others may have decided in between.
+    pub async fn propose(&self, reign: Reign, facts: Bytes) -> Result<MetadataIndex, ProposeError> {
+        let leader = self.own(reign)?;
+        let (responder, committed) = ProgressResponder::complete_only();
+        let unknown = |error: String| ProposeError::Unknown(error);
+        self.raft
+            .write(Facts(facts))
+            .with_leader(leader)
+            .responder(responder)
+            .await
+            .map_err(|error| unknown(error.to_string()))?;
+        match committed.await.map_err(|_| unknown("this controller stops".to_owned()))? {
             Ok(committed) => Ok(MetadataIndex(committed.log_id.index())),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(elsewhere))) => {
-                Err(ProposeError::NotLeader { leader: elsewhere.leader_node.map(|member| member.address) })
+            Err(ClientWriteError::ForwardToLeader(_)) => Err(self.not_leader()),
+            Err(error) => Err(unknown(error.to_string())),
+        }
+    }
+
+    /// Answers when this node has applied all that was committed before the call, and a quorum has confirmed that the
+    /// reign goes on.
+    pub async fn catch_up(&self, reign: Reign) -> Result<(), ProposeError> {
+        let leader = self.own(reign)?;
+        let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        let read = read.map_err(|_| self.not_leader())?;
+        if *read.read_log_id().log_id().committed_leader_id() != leader {
+            return Err(self.not_leader());
+        }
+        read.await_ready(&self.raft).await.map_err(|error| ProposeError::Unknown(error.to_string()))?;
+        Ok(())
+    }
+
+    /// How openraft names a reign of this node.
+    fn own(&self, reign: Reign) -> Result<LeaderId<u64, RaftId>, ProposeError> {
+        match reign.leader {
+            Some(leader) if reign.is_ours => Ok(LeaderId { term: reign.term, node_id: leader }),
+            _ => Err(self.not_leader()),
+        }
+    }
+
+    fn not_leader(&self) -> ProposeError {
+        ProposeError::NotLeader { leader: self.leader().map(|member| member.address) }
+    }
+
+    /// Who leads the quorum, and where it is found.
+    pub fn leader(&self) -> Option<Member> {
+        let seen = self.raft.server_metrics();
+        let seen = seen.borrow_watched();
+        let leader = seen.current_leader?;
+        if leader == self.me {
+            return Some(Member::clone(&self.myself));
+        }
+        seen.membership_config.membership().get_node(&leader).cloned()
+    }
+
+    /// Whether a quorum has heard us as its leader since then.
+    pub fn confirmed_since(&self, moment: Instant) -> bool {
+        let heard = self.raft.as_leader().ok().and_then(|leader| leader.last_quorum_acked());
+        heard.is_some_and(|heard| heard.elapsed() < moment.elapsed())
+    }
+
+    /// Waits until Raft has ended here, and says why. An entry that cannot be applied and a store that fails end it.
+    pub async fn ended(&self) -> String {
+        let mut seen = self.raft.metrics();
+        loop {
+            if let Err(fatal) = &seen.borrow_watched().running_state {
+                return fatal.to_string();
             }
-            Err(error) => Err(ProposeError::Unknown(error.to_string())),
+            if seen.changed().await.is_err() {
+                return "Raft has stopped".to_owned();
+            }
         }
     }
 
@@ -162,6 +248,22 @@ impl Quorum {
         let reply = self.raft.install_full_snapshot(vote, snapshot).await;
         let reply = reply.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         Ok(proto::InstallReply { vote: Some(codec::vote_out(&reply.vote)) })
+    }
+
+    /// Has another voter lead, if this one does and there is another: it is leaving. Takes no longer than an election.
+    pub async fn hand_over(&self) {
+        let reign = self.reign();
+        let heir = {
+            let seen = self.raft.metrics();
+            let seen = seen.borrow_watched();
+            let others = seen.replication.iter().flatten().filter(|(member, _)| **member != self.me);
+            others.max_by_key(|(member, matching)| (**matching, **member)).map(|(member, _)| *member)
+        };
+        if let (true, Some(heir)) = (reign.is_ours, heir) {
+            // It fails only if Raft has ended already.
+            let _ = self.raft.trigger().transfer_leader(heir).await;
+            let _ = timeout(Duration::from_millis(HAND_OVER_MS_MAX), self.reign_changed(reign)).await;
+        }
     }
 
     /// Ends this node's part. What was acknowledged is durable already.

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use super::codec;
 use super::types::Types;
 use crate::base::executor::Worker;
+use crate::base::ids::MetadataIndex;
 use crate::base::limits::{RAFT_READ_ENTRIES_MAX, RAFT_TAIL_BYTES_MAX};
 use crate::base::store::{Batch, Store, Table};
 use crate::rpc::raft as proto;
@@ -78,6 +79,11 @@ impl RaftLog {
             ..Book::default()
         };
         Ok(Self { store, worker, book: Arc::new(Mutex::new(book)) })
+    }
+
+    /// The index that the next entry will have, as long as nobody else appends.
+    pub(super) fn end(&self) -> MetadataIndex {
+        MetadataIndex(self.book().last.map_or(0, |last| last.index() + 1))
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -25,8 +25,9 @@ const SNAPSHOT: &[u8] = b"snapshot";
 
 /// What the facts are applied to.
 pub trait State: Send + Sync + 'static {
-    /// Applies one committed entry. Called in the order of the log, without gaps, on every controller.
-    fn apply(&mut self, index: MetadataIndex, facts: &Facts);
+    /// Applies one committed entry. Called in the order of the log, without gaps, on every controller. What cannot be
+    /// applied ends this node: it must not go on without it.
+    fn apply(&mut self, index: MetadataIndex, facts: &Facts) -> io::Result<()>;
 
     /// The state as it is now; encoded later, when there is time.
     fn snapshot(&self) -> Encode;
@@ -72,7 +73,7 @@ impl RaftStateMachine<Types> for Machine {
         while let Some((entry, responder)) = entries.try_next().await? {
             self.applied = Some(entry.log_id);
             match entry.payload {
-                EntryPayload::Normal(facts) => self.state.apply(MetadataIndex(entry.log_id.index()), &facts),
+                EntryPayload::Normal(facts) => self.state.apply(MetadataIndex(entry.log_id.index()), &facts)?,
                 EntryPayload::Membership(members) => {
                     self.membership = StoredMembershipOf::<Types>::new(Some(entry.log_id), members);
                 }

@@ -7,17 +7,14 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tracing::{debug, warn};
 
-use super::grpc;
 use crate::base::World;
 use crate::base::executor::Task;
 use crate::base::limits::{ACCEPT_RETRY_MS, PEER_GREETINGS_MAX};
 use crate::base::network::{Connection, Listener};
 use crate::net::{Incoming, Lane};
-use crate::quorum::Quorum;
 
 /// The open peer port; dropping it closes the port and its connections.
 pub struct PeerPort {
@@ -26,10 +23,9 @@ pub struct PeerPort {
 }
 
 impl PeerPort {
-    /// Opens the port of a controller.
-    pub fn open(world: &World, listener: Box<dyn Listener>, quorum: Quorum) -> Self {
+    /// Opens the port; `services` answer on the control lane.
+    pub fn open(world: &World, listener: Box<dyn Listener>, services: Router) -> Self {
         let (control, incoming) = Incoming::queue();
-        let services = Server::builder().add_service(grpc::raft::service(quorum));
         Self {
             _accepting: world.executor.spawn("peer.accept", Box::pin(accept(listener, control))),
             _control: world.executor.spawn("peer.control", Box::pin(serve(services, incoming))),

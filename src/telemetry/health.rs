@@ -10,17 +10,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum Condition {
     /// The data directory is ours alone and can be written.
     DataDirectory,
+    /// The node knows which cluster it belongs to.
+    Cluster,
+    /// Somebody leads the quorum.
+    QuorumLeader,
+    /// The metadata here reaches up to the present reign.
+    Metadata,
+    /// The cluster has let this node's broker in, where it has one.
+    Broker,
     /// The node is up: every server it should have is open.
     Started,
 }
 
 impl Condition {
-    const ALL: [Self; 2] = [Self::DataDirectory, Self::Started];
+    const ALL: [Self; 6] =
+        [Self::DataDirectory, Self::Cluster, Self::QuorumLeader, Self::Metadata, Self::Broker, Self::Started];
 
     /// The condition as a probe shows it.
     pub fn name(self) -> &'static str {
         match self {
             Self::DataDirectory => "data directory locked",
+            Self::Cluster => "cluster found",
+            Self::QuorumLeader => "quorum has a leader",
+            Self::Metadata => "metadata caught up",
+            Self::Broker => "broker let in",
             Self::Started => "servers open",
         }
     }

@@ -17,9 +17,11 @@ use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
 use dohle::quorum::{Encode, Facts, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
+use dohle::server::grpc;
 use dohle::server::peer::PeerPort;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Server;
 use turmoil::Sim;
 
 use crate::world::Machine;
@@ -163,10 +165,11 @@ struct Numbers {
 }
 
 impl State for Numbers {
-    fn apply(&mut self, index: MetadataIndex, facts: &Facts) {
+    fn apply(&mut self, index: MetadataIndex, facts: &Facts) -> io::Result<()> {
         let number = u64::from_be_bytes(facts.0[..].try_into().expect("the client writes 8 bytes"));
         self.trace.event(format_args!("applies {number} at {index}"));
         self.cluster.history().on_applied(self.place, index, number);
+        Ok(())
     }
 
     /// The snapshot is what the history saw this node apply: index and number, one after the other.
@@ -207,13 +210,14 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
     let store = world.stores.open(Path::new("/data/metadata"))?;
     let worker = world.executor.worker("raft-log");
     let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker))?;
-    let me = cluster.members[place].raft_id();
+    let me = cluster.members[place].clone();
     let state = Numbers { cluster: Arc::clone(cluster), place, trace: trace.clone() };
     let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
         .await
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
-    let _peer_port = PeerPort::open(world, peers, quorum.clone());
+    let services = Server::builder().add_service(grpc::raft::service(quorum.clone()));
+    let _peer_port = PeerPort::open(world, peers, services);
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }
@@ -243,7 +247,7 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
 /// Takes numbers from one client connection: 8 bytes in; out comes the index, or 0 for «not here», or nothing.
 async fn answer(mut connection: Connection, quorum: Quorum) {
     while let Ok(number) = connection.read_u64().await {
-        let answered = match quorum.propose(Bytes::copy_from_slice(&number.to_be_bytes())).await {
+        let answered = match quorum.propose(quorum.reign(), Bytes::copy_from_slice(&number.to_be_bytes())).await {
             Ok(index) => index.0,
             Err(ProposeError::NotLeader { .. }) => 0,
             Err(ProposeError::Unknown(_)) => return,

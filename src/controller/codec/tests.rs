@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::base::ids::IncarnationId;
-use crate::config::Roles;
-use crate::config::listener::Protocol;
 use crate::controller::{Fence, Found};
-use crate::metadata::nodes::{Boot, Listener, Registration};
+use crate::metadata::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
 use crate::metadata::record::FeatureLevel;
 
 const TOPIC: TopicId = TopicId(Uuid([7; 16]));
@@ -18,7 +16,7 @@ fn registration() -> Registration {
         directories: vec![DirectoryId(Uuid([2; 16])), DirectoryId(Uuid([3; 16]))],
         boot: Boot::ProcessCrash,
         roles: Roles { controller: true, broker: true },
-        listeners: vec![listener("PLAINTEXT", Protocol::Plaintext), listener("TLS", Protocol::SaslSsl)],
+        listeners: vec![listener("PLAINTEXT", SecurityProtocol::Plaintext), listener("TLS", SecurityProtocol::SaslSsl)],
         peer_address: "h:9093".to_owned(),
         admin_address: "h:9094".to_owned(),
         rack: Some("r".to_owned()),
@@ -137,7 +135,7 @@ fn every_command_that_a_broker_may_give_comes_out_as_it_went_in() {
 #[test]
 fn what_only_a_controller_decides_cannot_be_sent() {
     let (node, epoch) = (NodeId(1), BrokerEpoch(2));
-    let found = Found { cluster: ClusterId::default(), nodes: Vec::new(), configs: Vec::new() };
+    let found = Found { cluster: ClusterId::default(), founders: Vec::new(), configs: Vec::new() };
     for own in [Command::Found(found), Command::Activate { node }, Command::Fence(Fence { node, epoch })] {
         assert_eq!(encode_command(&own), None, "{own:?}");
     }

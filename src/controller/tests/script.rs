@@ -133,7 +133,7 @@ impl Stage {
         Some(match verb {
             "found" => Command::Found(Found {
                 cluster: CLUSTER,
-                nodes: (1..).map(NodeId).zip(words.plain.iter().map(|disk| DirectoryId(text_id(disk)))).collect(),
+                founders: (1..).map(NodeId).zip(words.plain.iter().map(|disk| DirectoryId(text_id(disk)))).collect(),
                 configs: words.named.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             }),
             "activate" => Command::Activate { node: words.node() },

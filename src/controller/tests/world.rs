@@ -6,11 +6,9 @@ use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, Uuid,
 };
 use crate::base::machine::Decision;
-use crate::config::Roles;
-use crate::config::listener::Protocol;
 use crate::controller::{Command, Defaults, Env, Fence, Found, Refused, Register, Reply, Unfence, decide};
 use crate::metadata::configs::ConfigScope;
-use crate::metadata::nodes::{Boot, Listener, Registration};
+use crate::metadata::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
 use crate::metadata::record::{FeatureLevel, Header};
 use crate::metadata::{Batch, Fact, Image, codec};
 
@@ -32,7 +30,7 @@ impl World {
     /// A founded cluster with these nodes, all active.
     pub fn of(nodes: i32) -> Self {
         let mut world = Self::new();
-        world.must(Command::Found(Found { cluster: CLUSTER, nodes: Vec::new(), configs: Vec::new() }));
+        world.must(Command::Found(Found { cluster: CLUSTER, founders: Vec::new(), configs: Vec::new() }));
         world.must(Command::Activate { node: NodeId(1) });
         for node in 1..=nodes {
             world.join(registration(node), None);
@@ -126,7 +124,7 @@ pub fn registration(node: i32) -> Registration {
             name: "PLAINTEXT".into(),
             host: format!("node-{node}"),
             port: 9092,
-            protocol: Protocol::Plaintext,
+            protocol: SecurityProtocol::Plaintext,
         }],
         peer_address: format!("node-{node}:9093"),
         admin_address: format!("node-{node}:9094"),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use dohle::base::clock::{WallClock, WallMillis};
 use dohle::base::entropy::Entropy;
-use dohle::base::executor::{BoxFuture, Executor, Job, Task, Worker};
+use dohle::base::executor::{BoxFuture, Executor, Job, MakeLocal, Reactor, Task, Worker};
 use tokio::time::Instant;
 
 use super::dice::Dice;
@@ -19,6 +19,23 @@ impl Executor for SimExecutor {
 
     fn worker(&self, _name: &'static str) -> Arc<dyn Worker> {
         Arc::new(AtOnce)
+    }
+
+    fn cores(&self) -> usize {
+        1
+    }
+
+    fn reactor(&self, _name: &'static str) -> Arc<dyn Reactor> {
+        Arc::new(SameThread)
+    }
+}
+
+/// The simulated host has one thread, which is as good a reactor as any.
+struct SameThread;
+
+impl Reactor for SameThread {
+    fn run(&self, make: MakeLocal) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(tokio::task::spawn_local(make())) })
     }
 }
 

@@ -1,0 +1,164 @@
+//! A node's part in the data plane: its broker, and the Kafka port in front of it.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::{Place, StartError, listen, session};
+use crate::base::World;
+use crate::base::disk::Disk;
+use crate::base::executor::{Reactor, Task};
+use crate::base::ids::IncarnationId;
+use crate::broker::{Broker, Identity, Joining, Note, Running};
+use crate::config::NodeConfig;
+use crate::config::listener::{Address, Listener};
+use crate::log::{After, DirMeta};
+use crate::metadata::nodes::{Boot, Listener as Advertised, Registration};
+use crate::metadata::record::FeatureLevel;
+use crate::server::kafka::listener::{Bound, KafkaPort};
+use crate::telemetry::{Condition, Health};
+
+/// The running data plane: the door first, then what is behind it.
+pub(super) struct DataPlane {
+    port: KafkaPort,
+    running: Running,
+    addresses: String,
+    _health: Task,
+}
+
+impl DataPlane {
+    /// Binds the Kafka listeners, joins the cluster as a broker, and opens the door.
+    pub(super) async fn start(
+        world: &World,
+        config: &NodeConfig,
+        place: &Place,
+        admin_address: &str,
+        health: &Health,
+    ) -> Result<Self, StartError> {
+        let mut bound = Vec::new();
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for listener in &config.listeners {
+            let (socket, address) = listen(world, "a Kafka listener", &listener.bind).await?;
+            listeners.push(advertised(listener, address.port()));
+            addresses.push(address.to_string());
+            bound.push(Bound { name: listener.name.clone(), listener: socket });
+        }
+        let identity = identity(world, config, place, listeners, admin_address);
+        let running = Running::start(world, identity, &config.settings)
+            .map_err(|cause| StartError::LogDirs { cause: cause.to_string() })?;
+        let reactors: Vec<Arc<dyn Reactor>> =
+            REACTORS.iter().take(world.executor.cores()).map(|name| world.executor.reactor(name)).collect();
+        let port = KafkaPort::open(&running.broker, &reactors, bound);
+        let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone());
+        let watching = world.executor.spawn("broker.health", Box::pin(watching));
+        Ok(Self { port, running, addresses: addresses.join(","), _health: watching })
+    }
+
+    /// Where Kafka clients are really waited for.
+    pub(super) fn addresses(&self) -> &str {
+        &self.addresses
+    }
+
+    /// Takes no more requests, says goodbye and closes the logs.
+    pub(super) async fn stop(self, world: &World, config: &NodeConfig, incarnation: IncarnationId) {
+        drop(self.port);
+        let Some(epoch) = self.running.stop().await else { return };
+        if let Err(error) = session::note_clean(&*world.disk, &config.data_dir, epoch, incarnation) {
+            warn!(event = "node.not_noted", %error, "the next start will take this stop for a crash");
+        }
+    }
+}
+
+/// Keeps the node's health informed of whether the cluster has let its broker in.
+async fn watch_standing(broker: Broker, ours: IncarnationId, health: Health) {
+    let mut image = broker.image();
+    loop {
+        let me = image.nodes().get(broker.node());
+        let is_in = me.is_some_and(|me| me.is_active() && me.registration.incarnation == ours);
+        health.set(Condition::Broker, is_in);
+        image = broker.image_after(image.applied()).await;
+    }
+}
+
+/// The names of the reactors' threads; as many run as there are cores, and no more than there are names.
+const REACTORS: [&str; 16] = [
+    "reactor-0",
+    "reactor-1",
+    "reactor-2",
+    "reactor-3",
+    "reactor-4",
+    "reactor-5",
+    "reactor-6",
+    "reactor-7",
+    "reactor-8",
+    "reactor-9",
+    "reactor-10",
+    "reactor-11",
+    "reactor-12",
+    "reactor-13",
+    "reactor-14",
+    "reactor-15",
+];
+
+fn identity(
+    world: &World,
+    config: &NodeConfig,
+    place: &Place,
+    listeners: Vec<Advertised>,
+    admin_address: &str,
+) -> Identity {
+    let registration = Registration {
+        incarnation: place.incarnation,
+        directories: vec![place.directory],
+        boot: place.before.boot,
+        roles: config.roles,
+        listeners,
+        peer_address: place.peer_address.clone(),
+        admin_address: admin_address.to_owned(),
+        rack: config.settings.optional_text("broker.rack").map(str::to_owned),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        feature_level_max: FeatureLevel::MAX,
+    };
+    Identity {
+        node: place.node,
+        cluster: place.cluster,
+        directory: DirMeta { cluster: place.cluster.to_string(), node: place.node, directory: place.directory },
+        log_dirs: config.log_dirs.clone(),
+        last_run: match place.before.boot {
+            // A clean stop leaves its mark in each log dir; where that is missing, this dir was not part of it.
+            Boot::Clean | Boot::ProcessCrash => After::ProcessCrash,
+            Boot::MachineCrash => After::MachineCrash,
+        },
+        controllers: place.controllers.iter().map(|member| member.address.clone()).collect(),
+        joining: Joining { registration, previous_epoch: place.before.epoch, note: note(world, config, place) },
+    }
+}
+
+fn note(world: &World, config: &NodeConfig, place: &Place) -> Note {
+    let (disk, folder): (Arc<dyn Disk>, _) = (Arc::clone(&world.disk), config.data_dir.clone());
+    let incarnation = place.incarnation;
+    Arc::new(move |epoch| session::note_registered(&*disk, &folder, epoch, incarnation))
+}
+
+/// What clients are told of a listener: what was set, or where it listens.
+fn advertised(listener: &Listener, port: u16) -> Advertised {
+    let told = listener.advertised.clone().unwrap_or_else(|| Address {
+        host: if listener.bind.is_wildcard() { LOCALHOST.to_owned() } else { listener.bind.host.clone() },
+        port: 0,
+    });
+    if listener.advertised.is_none() && listener.bind.is_wildcard() {
+        warn!(
+            event = "kafka.advertises_localhost",
+            listener = %listener.name,
+            "clients on other machines will be told to connect to localhost; set advertised.listeners or --advertise"
+        );
+    }
+    Advertised {
+        name: listener.name.clone(),
+        host: told.host,
+        port: if told.port == 0 { port } else { told.port },
+        protocol: listener.protocol,
+    }
+}
+
+const LOCALHOST: &str = "localhost";

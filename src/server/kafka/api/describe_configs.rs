@@ -1,0 +1,163 @@
+//! DescribeConfigs (32), versions 1-4. What topics, brokers and groups are configured with, and where it comes from.
+//!
+//! A topic has every key of the topics' table; a broker every key of the servers' table, for itself only (a client asks
+//! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. Passwords
+//! have no value. Synonyms are all places where a value is set, the one that counts first.
+//!
+//! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker and for
+//! what is no resource.
+//! Absent on purpose: loggers and client metrics, which have no keys.
+
+use std::sync::Arc;
+
+use crate::base::ids::TopicId;
+use crate::config::key::{Key, Kind, Value};
+use crate::config::table;
+use crate::metadata::Image;
+use crate::metadata::configs::ConfigScope;
+use crate::server::kafka::client::Asked;
+use crate::server::kafka::declined::Declined;
+use crate::server::kafka::partitions::is_topic_name;
+use crate::server::kafka::values::Set;
+use crate::wire::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::wire::{ErrorCode, Text};
+
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
+pub const BROKER_LOGGER: i8 = 8;
+pub const CLIENT_METRICS: i8 = 16;
+pub const GROUP: i8 = 32;
+
+pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let image = asked.image();
+    let describing = Describing { asked, image, request: &request };
+    let results = request.resources.iter().map(|resource| describing.resource(resource)).collect();
+    DescribeConfigsResponse { results, ..Default::default() }
+}
+
+/// A key and every place where it is set.
+type Described = (&'static Key, Vec<Set>);
+
+struct Describing<'a> {
+    asked: &'a Asked,
+    image: Arc<Image>,
+    request: &'a DescribeConfigsRequest,
+}
+
+impl Describing<'_> {
+    fn resource(&self, resource: &DescribeConfigsResource) -> DescribeConfigsResult {
+        let result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        let is_wanted = |key: &Key| {
+            resource.configuration_keys.as_ref().is_none_or(|wanted| wanted.iter().any(|name| *name == key.name))
+        };
+        match self.described(resource) {
+            Ok(described) => {
+                let wanted = described.into_iter().filter(|(key, _)| is_wanted(key));
+                DescribeConfigsResult { configs: wanted.map(|(key, sets)| self.shown(key, &sets)).collect(), ..result }
+            }
+            Err(Declined { code, message }) => {
+                DescribeConfigsResult { error_code: code, error_message: Some(message), ..result }
+            }
+        }
+    }
+
+    fn described(&self, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Declined> {
+        let name = &resource.resource_name;
+        match resource.resource_type {
+            TOPIC => self.topic(name),
+            BROKER if name.is_empty() => Ok(self.all_brokers()),
+            BROKER => self.broker(name),
+            GROUP => Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_topic(None, key))),
+            BROKER_LOGGER | CLIENT_METRICS => Ok(Vec::new()),
+            other => Err(Declined::new(ErrorCode::InvalidRequest, format!("there are no resources of type {other}"))),
+        }
+    }
+
+    fn topic(&self, name: &Text) -> Result<Vec<Described>, Declined> {
+        let topic = self.image.topics().named(name).ok_or_else(|| {
+            let is_possible = is_topic_name(name);
+            let code = if is_possible { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+            Declined::new(code, code.message())
+        })?;
+        let id: TopicId = topic.id;
+        Ok(self.keys(table::topic(), |key| self.asked.values(&self.image).of_topic(Some(id), key)))
+    }
+
+    fn broker(&self, name: &Text) -> Result<Vec<Described>, Declined> {
+        let here = self.asked.door().broker.node();
+        if **name != *here.to_string() {
+            let why =
+                format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
+            return Err(Declined::new(ErrorCode::InvalidRequest, why));
+        }
+        Ok(self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key)))
+    }
+
+    /// What is set for all brokers while the cluster runs.
+    fn all_brokers(&self) -> Vec<Described> {
+        let values = self.asked.values(&self.image);
+        let set = self.image.configs().of(ConfigScope::Cluster).filter_map(|(name, _)| table::server_key(name));
+        set.map(|key| (key, values.of_all_brokers(key))).filter(|(_, sets)| !sets.is_empty()).collect()
+    }
+
+    fn keys(
+        &self,
+        keys: impl IntoIterator<Item = &'static Key>,
+        sets: impl Fn(&'static Key) -> Vec<Set>,
+    ) -> Vec<Described> {
+        keys.into_iter().map(|key| (key, sets(key))).collect()
+    }
+
+    fn shown(&self, key: &'static Key, sets: &[Set]) -> DescribeConfigsResourceResult {
+        let counts = sets.first().expect("a key that is described is set somewhere, if only by default");
+        let synonyms = if self.request.include_synonyms { sets } else { &[] };
+        let is_about_topic = table::topic_key(key.name).is_some_and(|topic| std::ptr::eq(topic, key));
+        DescribeConfigsResourceResult {
+            name: Text::from_static(key.name),
+            value: value(key, &counts.value),
+            read_only: !is_about_topic && !key.is_dynamic(),
+            config_source: counts.source as i8,
+            is_sensitive: key.kind == Kind::Password,
+            synonyms: synonyms.iter().map(|set| synonym(key, set)).collect(),
+            config_type: config_type(key.kind),
+            documentation: self.request.include_documentation.then(|| Text::from_static(key.doc)),
+            ..Default::default()
+        }
+    }
+}
+
+fn synonym(key: &Key, set: &Set) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym {
+        name: Text::from_static(set.name),
+        value: value(key, &set.value),
+        source: set.source as i8,
+        ..Default::default()
+    }
+}
+
+/// A value as everybody may see it.
+fn value(key: &Key, value: &Value) -> Option<Text> {
+    let is_shown = key.kind != Kind::Password && *value != Value::Unset;
+    is_shown.then(|| value.to_string().into())
+}
+
+/// The numbers of Kafka's types.
+fn config_type(kind: Kind) -> i8 {
+    match kind {
+        Kind::Boolean => 1,
+        Kind::Text => 2,
+        Kind::Int => 3,
+        Kind::Short => 4,
+        Kind::Long => 5,
+        Kind::Double => 6,
+        Kind::List => 7,
+        Kind::Password => 9,
+    }
+}

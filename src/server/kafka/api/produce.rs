@@ -1,0 +1,226 @@
+//! Produce (0), versions 3-13. Appends one batch to each of some partitions led here.
+//!
+//! The appends happen at once, in the order of arrival; with acks=all the answer waits until they are committed, at
+//! most `timeout_ms`: then REQUEST_TIMED_OUT, although they may still be. With acks=0 there is no answer at all, and an
+//! error closes the connection, because there is no other way to tell. Topics by name up to 12, by id from 13 on.
+//!
+//! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on with
+//! the leader; what `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition
+//! says (sequences, NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
+//! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of old
+//! clients that look for them, and closed on, as in Kafka.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use crate::base::ids::{PartitionIndex, TopicId};
+use crate::broker::{PartitionError, Produced};
+use crate::metadata::Image;
+use crate::metadata::topics::Topic;
+use crate::record::check;
+use crate::replica::leader::Acks;
+use crate::server::kafka::client::{Asked, Endpoint};
+use crate::server::kafka::connection::Answer;
+use crate::server::kafka::hangup::Hangup;
+use crate::server::kafka::hints::Hints;
+use crate::server::kafka::partitions::{self, Named};
+use crate::wire::ErrorCode;
+use crate::wire::messages::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+};
+
+pub fn answer(asked: Asked, request: ProduceRequest) -> Result<Answer, Hangup> {
+    let image = asked.image();
+    let mut producing = Producing {
+        asked: &asked,
+        image: &image,
+        acks: acks(&request),
+        hints: Hints::new(&asked, &image),
+        pending: Vec::new(),
+    };
+    let topics = request.topic_data.into_iter().enumerate();
+    let responses: Vec<_> = topics.map(|(at, topic)| producing.topic(at, topic)).collect();
+    let Producing { hints, pending, .. } = producing;
+    let node_endpoints = hints.into_endpoints().into_iter().map(node_endpoint).collect();
+    let response = ProduceResponse { responses, node_endpoints, ..Default::default() };
+    if request.acks == 0 {
+        return unacknowledged(&response);
+    }
+    if pending.is_empty() {
+        return Ok(Answer::Ready(asked.encode(&response)?));
+    }
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    Ok(Answer::Later(Box::pin(async move { asked.encode(&committed(&asked, response, pending, deadline).await) })))
+}
+
+/// What the whole request asks for, or the code for each of its partitions.
+fn acks(request: &ProduceRequest) -> Result<Acks, ErrorCode> {
+    if request.transactional_id.is_some() {
+        return Err(ErrorCode::InvalidTxnState);
+    }
+    match request.acks {
+        0 => Ok(Acks::None),
+        1 => Ok(Acks::Leader),
+        -1 => Ok(Acks::All),
+        _ => Err(ErrorCode::InvalidRequiredAcks),
+    }
+}
+
+/// Without an answer: an error can be told by hanging up only.
+fn unacknowledged(response: &ProduceResponse) -> Result<Answer, Hangup> {
+    let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    match partitions.find(|partition| partition.error_code.is_error()) {
+        None => Ok(Answer::Nothing),
+        Some(failed) => Err(Hangup::UnacknowledgedFailure { why: failed.error_code.to_string() }),
+    }
+}
+
+/// A partition's response that holds as soon as its records are committed, and where it stands.
+struct Pending {
+    topic_at: usize,
+    partition_at: usize,
+    topic: TopicId,
+    committed: oneshot::Receiver<Result<(), PartitionError>>,
+}
+
+/// Why nothing was appended to a partition.
+enum Failure {
+    Partition(PartitionError),
+    Code(ErrorCode),
+}
+
+struct Producing<'a> {
+    asked: &'a Asked,
+    image: &'a Image,
+    acks: Result<Acks, ErrorCode>,
+    hints: Hints<'a>,
+    pending: Vec<Pending>,
+}
+
+impl Producing<'_> {
+    fn topic(&mut self, topic_at: usize, data: TopicProduceData) -> TopicProduceResponse {
+        let by_id = self.asked.version() >= 13;
+        let named = if by_id { Named::Id(data.topic_id) } else { Named::Name(&data.name) };
+        let found = partitions::topic(self.image, named);
+        let topic_id = found.as_ref().map_or(TopicId::default(), |topic| topic.id);
+        let mut partition_responses = Vec::with_capacity(data.partition_data.len());
+        for partition in data.partition_data {
+            let index = PartitionIndex(partition.index);
+            let outcome = found.as_ref().map_err(|error| Failure::Partition(error.clone()));
+            let outcome = outcome.and_then(|topic| self.append(topic, partition));
+            partition_responses.push(match outcome {
+                Ok(produced) => {
+                    let response = succeeded(index, &produced);
+                    if let Some(committed) = produced.committed {
+                        let partition_at = partition_responses.len();
+                        self.pending.push(Pending { topic_at, partition_at, topic: topic_id, committed });
+                    }
+                    response
+                }
+                Err(failure) => failed(topic_id, index, failure, &mut self.hints),
+            });
+        }
+        TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses, ..Default::default() }
+    }
+
+    fn append(&self, topic: &Topic, data: PartitionProduceData) -> Result<Produced, Failure> {
+        let acks = self.acks.map_err(Failure::Code)?;
+        let partition = partitions::partition(self.asked, topic, data.index)?;
+        let rules = partition.settings().rules(self.asked.door().broker.world().clock.now());
+        let batch = check::from_client(data.records.unwrap_or_default(), &rules).map_err(PartitionError::Record)?;
+        if batch.header().attributes.is_transactional() {
+            return Err(Failure::Code(ErrorCode::InvalidTxnState));
+        }
+        Ok(partition.produce(vec![batch], acks)?)
+    }
+}
+
+impl From<PartitionError> for Failure {
+    fn from(error: PartitionError) -> Self {
+        Self::Partition(error)
+    }
+}
+
+fn succeeded(index: PartitionIndex, produced: &Produced) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index: index.0,
+        base_offset: produced.base.0,
+        log_append_time_ms: produced.append_time.map_or(-1, |time| time.0),
+        log_start_offset: produced.log_start.0,
+        ..Default::default()
+    }
+}
+
+fn failed(topic: TopicId, index: PartitionIndex, failure: Failure, hints: &mut Hints<'_>) -> PartitionProduceResponse {
+    let response = PartitionProduceResponse { index: index.0, base_offset: -1, ..Default::default() };
+    let error = match failure {
+        Failure::Code(error_code) => return PartitionProduceResponse { error_code, ..response },
+        Failure::Partition(error) => error,
+    };
+    let leader = hints.leader(topic, index, &error);
+    PartitionProduceResponse {
+        error_code: error.code(),
+        error_message: Some(error.to_string().into()),
+        record_errors: record_errors(&error),
+        current_leader: leader.map_or_else(Default::default, |(leader, epoch)| LeaderIdAndEpoch {
+            leader_id: leader.0,
+            leader_epoch: epoch.0,
+            ..Default::default()
+        }),
+        ..response
+    }
+}
+
+/// Which record made the batch fail.
+fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage> {
+    let PartitionError::Record(why) = error else { return Vec::new() };
+    let told = |batch_index| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(why.to_string().into()),
+        ..Default::default()
+    };
+    why.record().map(told).into_iter().collect()
+}
+
+fn node_endpoint(Endpoint { node, host, port, rack }: Endpoint) -> NodeEndpoint {
+    NodeEndpoint { node_id: node.0, host, port, rack, ..Default::default() }
+}
+
+/// The response once everything in it is committed, or failed, or time is up.
+async fn committed(
+    asked: &Asked,
+    mut response: ProduceResponse,
+    pending: Vec<Pending>,
+    deadline: Instant,
+) -> ProduceResponse {
+    let mut failures = Vec::new();
+    let mut time_is_up = pin!(sleep_until(deadline));
+    for Pending { topic_at, partition_at, topic, committed } in pending {
+        let outcome = tokio::select! {
+            biased;
+            // A partition that drops what waits for it has been taken away from this broker.
+            outcome = committed => outcome.unwrap_or(Err(PartitionError::NotLeader { hint: None })),
+            () = &mut time_is_up => Err(PartitionError::RequestTimedOut),
+        };
+        if let Err(error) = outcome {
+            failures.push((topic_at, partition_at, topic, error));
+        }
+    }
+    if failures.is_empty() {
+        return response;
+    }
+    let image = asked.image();
+    let mut hints = Hints::new(asked, &image);
+    for (topic_at, partition_at, topic, error) in failures {
+        let partition = &mut response.responses[topic_at].partition_responses[partition_at];
+        *partition = failed(topic, PartitionIndex(partition.index), Failure::Partition(error), &mut hints);
+    }
+    let known = |endpoint: &Endpoint| response.node_endpoints.iter().any(|known| known.node_id == endpoint.node.0);
+    let new: Vec<_> = hints.into_endpoints().into_iter().filter(|endpoint| !known(endpoint)).collect();
+    response.node_endpoints.extend(new.into_iter().map(node_endpoint));
+    response
+}

@@ -1,0 +1,299 @@
+//! One client's connection: frames in, answers out, in the order of the requests.
+//!
+//! ```text
+//!  socket ─► received ─► next_frame ─► answerer ─► waiting ─────────► outgoing ─► socket
+//!            (bytes)                   (at once)   (answers, in order) (segments)
+//! ```
+//!
+//! One task does it all, and starts no other. A request is handed over as soon as it is complete, so what it does
+//! (an append) happens in the order of arrival; what it has to wait for is a future in a queue, polled here.
+//!
+//! Invariants:
+//! - nothing is allocated because a frame says that it will be large: buffers grow with what has arrived, and beyond a
+//!   small allowance only with the budget's consent;
+//! - at most so many requests and bytes are on their way; then reading stops, and TCP makes the client wait;
+//! - whatever a client does or leaves undone costs itself its connection, and nobody else anything.
+//!
+//! Absent on purpose: what requests mean (`dispatch.rs`).
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::hangup::Hangup;
+use super::memory::Share;
+use super::patience::{Patience, Reading};
+use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
+use crate::base::network::Connection;
+use crate::wire::Frame;
+use crate::wire::frame::next_frame;
+
+/// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
+const CHUNK_BYTES: usize = 16 * 1024;
+/// By what a buffer grows at least when it is known that more of a frame has to come: few steps, and little unused.
+const GROWTH_FACTOR: usize = 4;
+/// Segments that one system call writes.
+const SEGMENTS_PER_WRITE_MAX: usize = 64;
+
+/// Answers requests.
+pub trait Answerer {
+    /// Takes a frame, does at once what has to happen in the order of arrival, and says how it will be answered.
+    fn answer(&mut self, frame: Bytes) -> Result<Answer, Hangup>;
+}
+
+/// How a request is answered.
+pub enum Answer {
+    Ready(Frame),
+    Later(LocalBoxFuture<'static, Result<Frame, Hangup>>),
+    /// Not at all.
+    Nothing,
+}
+
+/// What holds for every connection of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// `socket.request.max.bytes`
+    pub request_bytes_max: usize,
+    /// `connections.max.idle.ms`; nothing: as long as it likes.
+    pub idle_max: Option<Duration>,
+}
+
+/// Serves a connection until it ends, and says why it ended.
+pub async fn serve(stream: Connection, answerer: impl Answerer, share: Share, terms: Terms) -> Hangup {
+    let mut conversation = Conversation {
+        stream,
+        answerer,
+        share,
+        patience: Patience::new(terms.idle_max),
+        terms,
+        received: BytesMut::new(),
+        waiting: VecDeque::new(),
+        waiting_bytes: 0,
+        outgoing: Outgoing::default(),
+    };
+    match poll_fn(|cx| conversation.poll(cx)).await {
+        Ok(never) => match never {},
+        Err(hangup) => hangup,
+    }
+}
+
+/// Nothing ends well: a conversation goes on until somebody hangs up.
+enum Never {}
+
+struct Conversation<A> {
+    stream: Connection,
+    answerer: A,
+    share: Share,
+    patience: Patience,
+    terms: Terms,
+    /// What has arrived and is not a whole request yet.
+    received: BytesMut,
+    /// In the order of the requests, with the size of each.
+    waiting: VecDeque<(Answer, usize)>,
+    waiting_bytes: usize,
+    outgoing: Outgoing,
+}
+
+impl<A: Answerer> Conversation<A> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Never, Hangup>> {
+        loop {
+            self.take_requests()?;
+            self.collect_answers(cx)?;
+            let written = self.outgoing.poll_write(&mut self.stream, cx)?;
+            if written > 0 {
+                self.patience.moved();
+            }
+            if self.has_request() && self.may_take() {
+                continue; // what was written has made room for it
+            }
+            if self.poll_read(cx)?.is_pending() {
+                break;
+            }
+        }
+        ready!(self.patience.poll(cx, self.reading()))?;
+        unreachable!("patience waits or ends")
+    }
+
+    /// Hands over every request that is complete, as far as there is room.
+    fn take_requests(&mut self) -> Result<(), Hangup> {
+        while self.may_take() {
+            let Some(frame) = next_frame(&mut self.received, self.terms.request_bytes_max)? else { break };
+            self.patience.request_taken();
+            let bytes = frame.len();
+            let answer = self.answerer.answer(frame)?;
+            self.waiting.push_back((answer, bytes));
+            self.waiting_bytes += bytes;
+        }
+        if self.received.is_empty() {
+            self.received = BytesMut::new(); // or the last request's memory would stay
+        }
+        Ok(())
+    }
+
+    /// Moves answers that are ready to the way out, none before its predecessors.
+    fn collect_answers(&mut self, cx: &mut Context<'_>) -> Result<(), Hangup> {
+        while let Some((answer, bytes)) = self.waiting.front_mut() {
+            match answer {
+                Answer::Later(coming) => match coming.as_mut().poll(cx) {
+                    Poll::Ready(frame) => self.outgoing.push(&frame?),
+                    Poll::Pending => break,
+                },
+                Answer::Ready(frame) => self.outgoing.push(frame),
+                Answer::Nothing => {}
+            }
+            self.waiting_bytes -= *bytes;
+            self.waiting.pop_front();
+        }
+        self.share.shrink_to(self.held());
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Hangup> {
+        if !self.may_take() {
+            return Ok(Poll::Pending); // what is written or answered wakes us
+        }
+        let room = self.room();
+        if self.share.poll_cover(self.held() + room, cx).is_pending() {
+            return Ok(Poll::Pending);
+        }
+        let read = match room {
+            0..=CHUNK_BYTES => poll_read_chunk(&mut self.stream, &mut self.received, cx),
+            _ => poll_read_frame(&mut self.stream, &mut self.received, room, cx),
+        };
+        match read {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(0)) if self.received.is_empty() => Err(Hangup::ByPeer),
+            Poll::Ready(Ok(0)) => Err(Hangup::CutShort { received: self.received.len() }),
+            Poll::Ready(Ok(_)) => {
+                self.patience.moved();
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// How much to read next: a chunk, or what is missing of the frame, but not far more than has arrived of it.
+    fn room(&self) -> usize {
+        let missing = missing(&self.received);
+        missing.min(self.received.len() * (GROWTH_FACTOR - 1)).max(CHUNK_BYTES)
+    }
+
+    fn held(&self) -> usize {
+        self.received.capacity() + self.waiting_bytes
+    }
+
+    /// Whether another request may be taken.
+    fn may_take(&self) -> bool {
+        self.waiting.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
+            && self.waiting_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
+    }
+
+    fn has_request(&self) -> bool {
+        self.received.len() >= 4 && missing(&self.received) == 0
+    }
+
+    fn reading(&self) -> Reading {
+        if self.outgoing.bytes > 0 {
+            Reading::Sending
+        } else if !self.waiting.is_empty() {
+            Reading::Busy
+        } else if self.share.is_waiting() {
+            Reading::Starved
+        } else if self.received.is_empty() {
+            Reading::Idle
+        } else {
+            Reading::Frame { received: self.received.len() }
+        }
+    }
+}
+
+/// How many bytes of the frame in front have not arrived; none if its length has not.
+fn missing(received: &BytesMut) -> usize {
+    const LENGTH_BYTES: usize = 4;
+    let length = received.first_chunk::<LENGTH_BYTES>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
+    (usize::try_from(length).unwrap_or(0) + LENGTH_BYTES).saturating_sub(received.len())
+}
+
+/// Reads whatever comes, up to a chunk.
+fn poll_read_chunk(stream: &mut Connection, into: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut chunk = [MaybeUninit::uninit(); CHUNK_BYTES];
+    let mut chunk = ReadBuf::uninit(&mut chunk);
+    ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
+    into.extend_from_slice(chunk.filled());
+    Poll::Ready(Ok(chunk.filled().len()))
+}
+
+/// Reads the frame's bytes to where they stay.
+fn poll_read_frame(
+    stream: &mut Connection,
+    into: &mut BytesMut,
+    room: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    into.reserve(room);
+    let mut into = into.limit(room);
+    pin!(stream.read_buf(&mut into)).poll(cx)
+}
+
+/// Segments to be written, in order.
+#[derive(Default)]
+struct Outgoing {
+    segments: VecDeque<Bytes>,
+    bytes: usize,
+    unflushed: bool,
+}
+
+impl Outgoing {
+    fn push(&mut self, frame: &Frame) {
+        self.segments.extend(frame.segments());
+        self.bytes += frame.size();
+    }
+
+    /// Writes as much as the socket takes. Returns how much that was.
+    fn poll_write(&mut self, stream: &mut Connection, cx: &mut Context<'_>) -> io::Result<usize> {
+        let before = self.bytes;
+        while !self.segments.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_WRITE_MAX];
+            let count = self.segments.len().min(SEGMENTS_PER_WRITE_MAX);
+            for (slice, segment) in slices.iter_mut().zip(&self.segments) {
+                *slice = IoSlice::new(segment);
+            }
+            match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Pending => return Ok(before - self.bytes),
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => self.advance(written),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            match Pin::new(stream).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.unflushed = false;
+                }
+            }
+        }
+        Ok(before - self.bytes)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(first) = self.segments.front_mut() {
+            if written < first.len() {
+                return first.advance(written);
+            }
+            written -= first.len();
+            self.segments.pop_front();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Who answers which API. One line each; `ApiVersions` names exactly these.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::api;
+use super::client::{Asked, Client};
+use super::connection::{Answer, Answerer};
+use super::hangup::Hangup;
+use crate::wire::header::HeaderError;
+use crate::wire::{ApiKey, Request, RequestHeader};
+
+/// Declares who answers: `at_once` without waiting, `later` by a future, `itself` with both at hand.
+macro_rules! apis {
+    ($($api:ident => $how:ident $module:ident;)*) => {
+        /// The APIs that are served, in the order of their numbers.
+        pub const SERVED: &[ApiKey] = &[$(ApiKey::$api,)*];
+
+        fn answer(asked: Asked, body: Bytes) -> Result<Answer, Hangup> {
+            match asked.header.api {
+                $(ApiKey::$api => $how(asked, body, api::$module::answer),)*
+                api => Err(Hangup::NotServed { api }),
+            }
+        }
+    };
+}
+
+apis! {
+    Produce => itself produce;
+    Fetch => itself fetch;
+    ListOffsets => later list_offsets;
+    Metadata => later metadata;
+    FindCoordinator => at_once find_coordinator;
+    ApiVersions => at_once api_versions;
+    CreateTopics => later create_topics;
+    DeleteTopics => later delete_topics;
+    InitProducerId => later init_producer_id;
+    OffsetForLeaderEpoch => at_once offset_for_leader_epoch;
+    DescribeAcls => at_once describe_acls;
+    DescribeConfigs => at_once describe_configs;
+    DescribeClientQuotas => at_once describe_client_quotas;
+    DescribeCluster => at_once describe_cluster;
+    ListConfigResources => at_once list_config_resources;
+    DescribeTopicPartitions => at_once describe_topic_partitions;
+}
+
+/// Answers one client's requests.
+pub struct Dispatch {
+    client: Rc<Client>,
+}
+
+impl Dispatch {
+    pub fn new(client: Rc<Client>) -> Self {
+        Self { client }
+    }
+}
+
+impl Answerer for Dispatch {
+    fn answer(&mut self, frame: Bytes) -> Result<Answer, Hangup> {
+        let client = self.client.clone();
+        match RequestHeader::decode(frame) {
+            Ok((header, body)) => answer(Asked { client, header }, body),
+            Err(HeaderError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
+                api::api_versions::answer_unknown_version(client, correlation_id)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn at_once<R: Request>(
+    asked: Asked,
+    body: Bytes,
+    handle: impl FnOnce(&Asked, R) -> R::Response,
+) -> Result<Answer, Hangup> {
+    let request = R::decode(asked.version(), body)?;
+    Ok(Answer::Ready(asked.encode(&handle(&asked, request))?))
+}
+
+fn later<R: Request, F: Future<Output = R::Response> + 'static>(
+    asked: Asked,
+    body: Bytes,
+    handle: impl FnOnce(Rc<Asked>, R) -> F,
+) -> Result<Answer, Hangup> {
+    let request = R::decode(asked.version(), body)?;
+    let asked = Rc::new(asked);
+    let coming = handle(asked.clone(), request);
+    Ok(Answer::Later(Box::pin(async move { asked.encode(&coming.await) })))
+}
+
+fn itself<R: Request>(
+    asked: Asked,
+    body: Bytes,
+    handle: impl FnOnce(Asked, R) -> Result<Answer, Hangup>,
+) -> Result<Answer, Hangup> {
+    let request = R::decode(asked.version(), body)?;
+    handle(asked, request)
+}

@@ -1,0 +1,27 @@
+//! What the handlers of one listener share: the broker, and a worker for reads that wait for the disk.
+
+use std::sync::Arc;
+
+use crate::base::executor::Worker;
+use crate::broker::Broker;
+
+/// One listener's view of the house.
+pub struct Door {
+    pub broker: Broker,
+    /// The name in `listeners`: other brokers are told by what they have registered under the same name.
+    pub listener: String,
+    pub cold_reads: Arc<dyn Worker>,
+    /// `fetch.max.bytes`
+    pub fetch_bytes_max: usize,
+    /// `auto.create.topics.enable`
+    pub creates_topics: bool,
+}
+
+impl Door {
+    pub fn new(broker: Broker, listener: String, cold_reads: Arc<dyn Worker>) -> Self {
+        let settings = broker.settings();
+        let fetch_bytes_max = usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0);
+        let creates_topics = settings.boolean("auto.create.topics.enable");
+        Self { broker, listener, cold_reads, fetch_bytes_max, creates_topics }
+    }
+}

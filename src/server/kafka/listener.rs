@@ -1,0 +1,148 @@
+//! The Kafka port: accepts clients on every listener and hands each to a reactor, in turn.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::client::Client;
+use super::connection::{Terms, serve};
+use super::dispatch::Dispatch;
+use super::door::Door;
+use super::memory::Memory;
+use crate::base::executor::{Reactor, Task};
+use crate::base::limits::{ACCEPT_RETRY_MS, KAFKA_CONNECTIONS_MAX, KAFKA_REQUEST_BYTES_MAX};
+use crate::base::network::{Connection, Detached, Listener};
+use crate::broker::Broker;
+use crate::config::Resolved;
+
+/// The open Kafka port, all listeners together; dropping it closes them and their connections.
+pub struct KafkaPort {
+    _accepting: Vec<Task>,
+    _open: watch::Sender<()>,
+}
+
+/// A listener that is bound, and the name it has in `listeners`.
+pub struct Bound {
+    pub name: String,
+    pub listener: Box<dyn Listener>,
+}
+
+impl KafkaPort {
+    /// Opens the port. Connections live on the reactors, of which there is at least one.
+    pub fn open(broker: &Broker, reactors: &[Arc<dyn Reactor>], listeners: Vec<Bound>) -> Self {
+        assert!(!reactors.is_empty(), "the caller starts a reactor before it opens a door to it");
+        let (world, settings) = (broker.world(), broker.settings());
+        let (open, closing) = watch::channel(());
+        let cold_reads = world.executor.worker("cold-read");
+        let house = House {
+            memory: Memory::new(KAFKA_REQUEST_BYTES_MAX),
+            terms: terms(settings),
+            count: Arc::new(AtomicUsize::new(0)),
+            count_max: usize::try_from(settings.number("max.connections")).unwrap_or(0).min(KAFKA_CONNECTIONS_MAX),
+            closing,
+        };
+        let accepting = listeners.into_iter().map(|Bound { name, listener }| {
+            let door = Arc::new(Door::new(broker.clone(), name, cold_reads.clone()));
+            let reception = Reception { reactors: reactors.to_vec(), next: 0, door, house: house.clone() };
+            world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
+        });
+        Self { _accepting: accepting.collect(), _open: open }
+    }
+}
+
+fn terms(settings: &Resolved) -> Terms {
+    let request_bytes_max = usize::try_from(settings.number("socket.request.max.bytes")).unwrap_or(0);
+    let idle_ms = u64::try_from(settings.number("connections.max.idle.ms")).ok().filter(|ms| *ms > 0);
+    Terms {
+        request_bytes_max: request_bytes_max.min(KAFKA_REQUEST_BYTES_MAX / 2),
+        idle_max: idle_ms.map(Duration::from_millis),
+    }
+}
+
+/// What all connections of a broker share.
+#[derive(Clone)]
+struct House {
+    memory: Memory,
+    terms: Terms,
+    count: Arc<AtomicUsize>,
+    count_max: usize,
+    /// Ends when the port is closed.
+    closing: watch::Receiver<()>,
+}
+
+/// Who accepts at one listener.
+struct Reception {
+    reactors: Vec<Arc<dyn Reactor>>,
+    next: usize,
+    door: Arc<Door>,
+    house: House,
+}
+
+impl Reception {
+    async fn accept(mut self, mut listener: Box<dyn Listener>) {
+        loop {
+            match listener.accept().await.and_then(arrived) {
+                Ok((from, stream)) => self.hand_over(from, stream).await,
+                Err(error) => {
+                    warn!(event = "kafka.accept_failed", %error, "a connection could not be accepted");
+                    sleep(Duration::from_millis(ACCEPT_RETRY_MS)).await;
+                }
+            }
+        }
+    }
+
+    async fn hand_over(&mut self, from: SocketAddr, stream: Box<dyn Detached>) {
+        let Some(place) = Place::take(&self.house.count, self.house.count_max) else {
+            return warn!(event = "kafka.too_many_connections", %from, "a connection was closed: see max.connections");
+        };
+        let (door, house) = (self.door.clone(), self.house.clone());
+        self.next = (self.next + 1) % self.reactors.len();
+        let make = move || -> crate::base::executor::LocalFuture { Box::pin(talk(from, stream, door, house, place)) };
+        self.reactors[self.next].run(Box::new(make)).await;
+    }
+}
+
+/// A connection off the acceptor's runtime, and where it comes from.
+fn arrived(stream: Connection) -> io::Result<(SocketAddr, Box<dyn Detached>)> {
+    Ok((stream.peer_addr()?, stream.detach()?))
+}
+
+/// Serves one connection, on its reactor, until it ends or the port is closed.
+async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, house: House, _place: Place) {
+    let House { memory, terms, mut closing, .. } = house;
+    let (stream, dialled) = match stream.attach().and_then(|stream| Ok((stream.local_addr()?, stream))) {
+        Ok((dialled, stream)) => (stream, dialled),
+        Err(error) => return debug!(event = "kafka.connection_ended", %from, %error, "a connection ended at once"),
+    };
+    let client = Rc::new(Client::new(door, dialled));
+    let conversation = serve(stream, Dispatch::new(client), memory.share(), terms);
+    tokio::select! {
+        biased;
+        hangup = conversation => hangup.report(from),
+        // Nothing is ever sent: it ends when the port is dropped.
+        _ = closing.changed() => {}
+    }
+}
+
+/// One of so many connections; its drop makes room for another.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(count: &Arc<AtomicUsize>, count_max: usize) -> Option<Self> {
+        let free = |taken: usize| (taken < count_max).then_some(taken + 1);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok().map(|_| Self(count.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

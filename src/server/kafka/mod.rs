@@ -1,0 +1,31 @@
+//! Kafka's protocol, served: connections, requests in order, one handler per API.
+//!
+//! ```text
+//! listener.rs ──a reactor each──► connection.rs ──frame──► dispatch.rs ──► api/<name>.rs ──► Broker, Partition
+//!                                      ▲                                        │
+//!                                      └────────────── Answer ──────────────────┘
+//! ```
+//!
+//! A handler is a function from a request to a response; it may ask the broker's image, a partition or the controller,
+//! and keeps nothing. What it does at once happens in the order in which requests arrived on the connection; what it
+//! waits for is a future that the connection polls. So no request costs a task, a channel or a lock held while waiting.
+//!
+//! Reading order: how a port opens, what a connection does, who answers what; then the handlers.
+
+pub mod listener;
+
+mod connection;
+mod hangup;
+mod memory;
+mod patience;
+
+mod client;
+mod declined;
+mod door;
+mod hints;
+mod operations;
+mod partitions;
+mod values;
+
+mod api;
+mod dispatch;

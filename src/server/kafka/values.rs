@@ -1,0 +1,91 @@
+//! Where the value of a key comes from: every place where it is set, in the order in which they count.
+//! Absent on purpose: what follows from a value (the partitions read theirs by themselves).
+//!
+//! ```text
+//! topic > this broker > all brokers > what the node was started with > default
+//! ```
+
+use crate::base::ids::{NodeId, TopicId};
+use crate::config::key::{Key, Value};
+use crate::config::{Resolved, problem::Origin, table};
+use crate::metadata::Image;
+use crate::metadata::configs::ConfigScope;
+
+/// Where a value comes from; the numbers are DescribeConfigs'.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(i8)]
+pub enum Source {
+    Topic = 1,
+    ThisBroker = 2,
+    AllBrokers = 3,
+    Start = 4,
+    Default = 5,
+}
+
+/// One place where a value is set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Set {
+    /// The key there: a topic's value may be set under the server's name for it.
+    pub name: &'static str,
+    pub value: Value,
+    pub source: Source,
+}
+
+/// Everything that values are looked up in, for one broker.
+pub struct Values<'a> {
+    pub image: &'a Image,
+    pub settings: &'a Resolved,
+    pub node: NodeId,
+}
+
+impl Values<'_> {
+    /// Every place where a topic's key is set, the one that counts first; the last is its default.
+    pub fn of_topic(&self, topic: Option<TopicId>, key: &'static Key) -> Vec<Set> {
+        let own = topic.and_then(|topic| self.dynamic(ConfigScope::Topic(topic), key, key, Source::Topic));
+        let server = key.synonyms.iter().filter_map(|synonym| table::server_key(synonym.name));
+        let dynamic = server.flat_map(|from| self.of_brokers(key, from));
+        let (value, origin) = self.settings.inherited(key);
+        let started = (*origin != Origin::Default).then(|| {
+            let is_set = |name: &&str| self.settings.setting(name).is_some_and(|it| it.origin != Origin::Default);
+            let name = key.synonyms.iter().map(|synonym| synonym.name).find(is_set).unwrap_or(key.name);
+            Set { name, value, source: Source::Start }
+        });
+        let default = Set { name: key.synonyms.first().map_or(key.name, |it| it.name), ..default_of(key) };
+        own.into_iter().chain(dynamic).chain(started).chain([default]).collect()
+    }
+
+    /// What a topic gets that sets nothing itself.
+    pub fn of_new_topic(&self, key: &'static Key) -> (Value, Source) {
+        let first = self.of_topic(None, key).swap_remove(0);
+        (first.value, first.source)
+    }
+
+    /// Every place where a server's key is set, the one that counts first; the last is its default.
+    pub fn of_server(&self, key: &'static Key) -> Vec<Set> {
+        let started = self.settings.setting(key.name).filter(|setting| setting.origin != Origin::Default);
+        let started =
+            started.map(|setting| Set { name: key.name, value: setting.value.clone(), source: Source::Start });
+        self.of_brokers(key, key).chain(started).chain([default_of(key)]).collect()
+    }
+
+    /// Where a server's key is set for all brokers while the cluster runs.
+    pub fn of_all_brokers(&self, key: &'static Key) -> Vec<Set> {
+        self.dynamic(ConfigScope::Cluster, key, key, Source::AllBrokers).into_iter().collect()
+    }
+
+    fn of_brokers(&self, key: &'static Key, from: &'static Key) -> impl Iterator<Item = Set> {
+        let own = self.dynamic(ConfigScope::Node(self.node), key, from, Source::ThisBroker);
+        let common = self.dynamic(ConfigScope::Cluster, key, from, Source::AllBrokers);
+        own.into_iter().chain(common)
+    }
+
+    /// What is set for `from` while the cluster runs, read as a value of `key`.
+    fn dynamic(&self, scope: ConfigScope, key: &'static Key, from: &'static Key, source: Source) -> Option<Set> {
+        let value = key.parse(self.image.configs().value(scope, from.name)?).ok()?;
+        Some(Set { name: from.name, value, source })
+    }
+}
+
+fn default_of(key: &'static Key) -> Set {
+    Set { name: key.name, value: key.default(), source: Source::Default }
+}
