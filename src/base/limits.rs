@@ -167,3 +167,43 @@ pub const CONSUMER_PARTITION_BYTES_MAX: i32 = 1024 * 1024;
 
 /// Pieces of partitions that were fetched and wait for the caller; while they do, nothing more is fetched.
 pub const CONSUMER_FETCHED_MAX: usize = 64;
+/// Bytes of records that a leader may have sent on one replication lane and its follower not dealt with.
+pub const REPLICATION_CREDIT_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Bytes of records in one frame of replication, unless one batch is larger: enough that the cost of a frame does not
+/// count, and little enough that many partitions share a lane fairly.
+pub const REPLICATION_FRAME_BYTES: usize = 1024 * 1024;
+
+/// HTTP/2's windows on a replication lane: at least the credit, so that the credit alone throttles.
+pub const REPLICATION_STREAM_WINDOW_BYTES: u32 = REPLICATION_CREDIT_BYTES;
+pub const REPLICATION_CONNECTION_WINDOW_BYTES: u32 = 2 * REPLICATION_STREAM_WINDOW_BYTES;
+
+/// HTTP/2's frames on a replication lane; its default of 16 KiB costs a quarter more CPU.
+pub const REPLICATION_HTTP2_FRAME_BYTES: u32 = 1024 * 1024;
+
+/// A connection between brokers that says nothing for this long is asked whether it is alive ...
+pub const REPLICATION_KEEPALIVE_MS: u64 = 1_000;
+/// ... and given up when it does not answer for this long.
+pub const REPLICATION_KEEPALIVE_PATIENCE_MS: u64 = 3_000;
+
+/// How long two brokers may take to connect and greet each other.
+pub const REPLICATION_HELLO_MS_MAX: u64 = 3_000;
+
+/// How long a follower waits before it dials a leader again; doubled from the first to the last.
+pub const REPLICATION_REDIAL_MS: u64 = 20;
+pub const REPLICATION_REDIAL_MS_MAX: u64 = 1_000;
+
+/// How long a follower keeps a connection on which nothing is open.
+pub const REPLICATION_LINGER_MS: u64 = 10_000;
+
+/// Partitions that one lane may be about to open.
+pub const REPLICATION_OPENS_MAX: usize = 1024;
+
+/// Partitions in one frame of acknowledgements or marks.
+pub const REPLICATION_ROWS_MAX: usize = 4096;
+
+/// How long news of the high watermark may wait for others, or for records to travel with.
+pub const REPLICATION_MARKS_DELAY_MS: u64 = 10;
+
+/// Reads from the disk that one lane may wait for at a time.
+pub const REPLICATION_COLD_READS_MAX: usize = 4;

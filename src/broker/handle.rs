@@ -9,11 +9,12 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::folders::Folders;
+use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
 use super::partitions::Partitions;
 use super::session::{Joining, itself};
-use super::{PartitionError, runner, session, subscription};
+use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
 use crate::base::executor::{Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
@@ -31,7 +32,9 @@ pub struct Broker(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) around: Arc<Surroundings>,
     pub(super) folders: Arc<Folders>,
-    pub(super) partitions: Partitions,
+    pub(super) partitions: Arc<Partitions>,
+    pub(super) leading: Arc<Leading>,
+    pub(super) following: Following,
     pub(super) link: ControllerLink,
     /// What this node has applied and acts on.
     pub(super) image: watch::Sender<Arc<Image>>,
@@ -69,10 +72,16 @@ impl Running {
         let around = Arc::new(Surroundings::new(identity.node, world.clone()));
         let dirs = &identity.log_dirs;
         let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
+        let partitions = Arc::new(Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()));
+        let image = watch::Sender::new(Arc::new(Image::default()));
+        let home: Arc<dyn Home> = Arc::new(View { image: image.subscribe(), partitions: Arc::clone(&partitions) });
+        let incarnation = identity.joining.registration.incarnation;
         let broker = Broker(Arc::new(Inner {
-            partitions: Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()),
+            partitions,
+            leading: Leading::new(Arc::clone(&around), Arc::clone(&home)),
+            following: Following::new(Arc::clone(&around), home, incarnation),
             link: ControllerLink::new(world.clone(), identity.cluster, identity.controllers),
-            image: watch::Sender::new(Arc::new(Image::default())),
+            image,
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             joining: identity.joining.clone(),
@@ -114,6 +123,11 @@ impl Broker {
 
     pub fn cluster(&self) -> ClusterId {
         self.0.link.cluster()
+    }
+
+    /// What leads partitions here, for the replication door.
+    pub fn leading(&self) -> Arc<Leading> {
+        Arc::clone(&self.0.leading)
     }
 
     /// The settings this node was started with.
@@ -202,6 +216,7 @@ impl Broker {
             self.0.opener.call(move || broker.0.partitions.reconcile(&before, &image, &delta)).await;
         }
         self.0.image.send_replace(new);
+        self.0.following.on_metadata();
     }
 
     pub(super) fn write_checkpoints(&self) {

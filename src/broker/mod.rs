@@ -17,19 +17,31 @@
 mod errands;
 mod error;
 mod folders;
-mod handle;
-mod link;
 mod partition;
 mod partitions;
-mod runner;
-mod session;
 mod settings;
+
+mod link;
+mod session;
 mod subscription;
+
+mod lanes;
+
+mod frames;
+mod leading;
+
+mod following;
+
+mod handle;
+mod runner;
 
 pub use errands::{Errand, Errands};
 pub use error::PartitionError;
 pub use folders::Folders;
+pub use following::Following;
 pub use handle::{Broker, Identity, Running};
+pub use lanes::Home;
+pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
     Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,

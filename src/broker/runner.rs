@@ -96,7 +96,9 @@ impl Runner {
                     let (topic, index) = (&partition.name, partition.index);
                     error!(event = "partition.fault", topic = %topic, partition = %index, %fault, "a replica stopped");
                 }
-                Errand::Open(..) | Errand::Acknowledge(..) | Errand::RefuseStream(_) => {}
+                Errand::Open(partition, after_ms) => self.broker.0.following.open(&partition, after_ms),
+                Errand::Acknowledge(partition, ack) => self.broker.0.following.acknowledge(&partition, &ack),
+                Errand::RefuseStream(stream) => self.broker.0.leading.refuse(stream),
             }
         }
         if !proposals.is_empty() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower::service_fn;
 
 use super::Lane;
@@ -64,7 +64,7 @@ impl Peer {
         }
         let unreachable = |cause| PeerError::Unreachable { address: self.address.clone(), cause };
         let connection = self.dial().await.map_err(unreachable)?;
-        let channel = over(connection).await.map_err(|error| unreachable(io::Error::other(error)))?;
+        let channel = over(connection, self.lane).await.map_err(|error| unreachable(io::Error::other(error)))?;
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel.clone());
         Ok(channel)
     }
@@ -85,12 +85,11 @@ impl Peer {
 }
 
 /// A channel over a connection that exists already; it does not outlive it.
-async fn over(connection: Connection) -> Result<Channel, tonic::transport::Error> {
+async fn over(connection: Connection, lane: Lane) -> Result<Channel, tonic::transport::Error> {
     let mut once = Some(connection);
     let connector = service_fn(move |_: Uri| {
         let connection = once.take();
         async move { connection.map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
     });
-    // The address is the connection's own; HTTP/2 only wants some authority to name.
-    Endpoint::from_static("http://peer").connect_with_connector(connector).await
+    lane.endpoint().connect_with_connector(connector).await
 }

@@ -14,10 +14,16 @@ use crate::base::network::Connection;
 pub enum Lane {
     /// Raft, sessions, the metadata feed: small messages that must never wait behind data.
     Control,
+    /// Replication to followers that are level with their leader, or nearly.
+    Live,
+    /// Replication to followers that have much to copy.
+    CatchUp,
 }
 
 /// The lanes' first bytes. None of them begins a Kafka frame of a sane size, HTTP, TLS or SSH.
 const CONTROL: u8 = 0xd0;
+const LIVE: u8 = 0xd1;
+const CATCH_UP: u8 = 0xd2;
 
 /// What a stranger is told.
 const STRANGER: &[u8] = b"This is the peer port of a Dohle node, where only its fellow nodes talk. \
@@ -27,6 +33,8 @@ impl Lane {
     fn byte(self) -> u8 {
         match self {
             Self::Control => CONTROL,
+            Self::Live => LIVE,
+            Self::CatchUp => CATCH_UP,
         }
     }
 
@@ -40,6 +48,8 @@ impl Lane {
         let patience = Duration::from_millis(LANE_GREETING_MS_MAX);
         match timeout(patience, connection.read_u8()).await?? {
             CONTROL => Ok(Self::Control),
+            LIVE => Ok(Self::Live),
+            CATCH_UP => Ok(Self::CatchUp),
             byte => {
                 // Whether it hears us or not, it is not one of us.
                 let _ = timeout(patience, connection.write_all(STRANGER)).await;

@@ -7,6 +7,7 @@
 mod channel;
 mod lane;
 mod serve;
+mod tuning;
 
 pub use channel::{Peer, PeerError};
 pub use lane::Lane;

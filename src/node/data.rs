@@ -54,6 +54,10 @@ impl DataPlane {
         Ok(Self { port, running, addresses: addresses.join(","), _health: watching })
     }
 
+    pub(super) fn broker(&self) -> &Broker {
+        &self.running.broker
+    }
+
     /// Where Kafka clients are really waited for.
     pub(super) fn addresses(&self) -> &str {
         &self.addresses

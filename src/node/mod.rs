@@ -26,10 +26,10 @@ use crate::base::ids::{ClusterId, DirectoryId, IncarnationId, NodeId};
 use crate::base::network::Listener;
 use crate::config::NodeConfig;
 use crate::config::listener::Address;
-use crate::quorum::{Controller, Member, QuorumError};
+use crate::quorum::{Controller, Late, Member, QuorumError};
 use crate::server::admin::AdminPort;
 use crate::server::grpc;
-use crate::server::peer::PeerPort;
+use crate::server::peer::{PeerPort, PeerServices};
 use crate::telemetry::{Condition, Health};
 use control::{ControlPlane, METADATA_FOLDER, Start};
 use data::DataPlane;
@@ -122,7 +122,8 @@ impl Node {
         let start = Start { world, config, health: &health, peer_address: &peer_address };
         let doors = start.doors(known.as_ref());
         let services = grpc::control(doors.bootstrap.clone(), doors.quorum.clone(), doors.controller.clone());
-        let peer = PeerPort::open(world, listener, services);
+        let leading = Late::default();
+        let peer = PeerPort::open(world, listener, PeerServices { control: services, leading: leading.clone() });
 
         let mut identity = match known {
             Some(identity) => identity,
@@ -140,7 +141,9 @@ impl Node {
         };
         let place = place(world, config, identity, peer_address)?;
         let data = if config.roles.broker {
-            Some(DataPlane::start(world, config, &place, &admin_address.to_string(), &health).await?)
+            let data = DataPlane::start(world, config, &place, &admin_address.to_string(), &health).await?;
+            leading.bring(data.broker().leading());
+            Some(data)
         } else {
             health.set(Condition::Broker, true);
             None

@@ -27,3 +27,8 @@ pub use dohle::metadata::v1 as metadata;
 pub mod raft {
     tonic::include_proto!("dohle.raft.v1");
 }
+
+/// Replication between brokers.
+pub mod replication {
+    tonic::include_proto!("dohle.replication.v1");
+}

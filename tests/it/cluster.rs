@@ -1,10 +1,11 @@
 //! A cluster of real server processes on loopback ports, each in a directory of its own: started, killed, restarted.
 //!
-//! `DOHLE_TEST_SERVER` names another program that takes the flags of `dohle server`, like `tests/clients/kafka-server.sh`:
-//! a test that Apache Kafka passes judges Dohle by what Kafka does, and not by what its author believed.
+//! `DOHLE_TEST_SERVER` names another program that takes the flags of `dohle server`, such as
+//! `tests/clients/kafka-server.sh`: a test that Apache Kafka passes judges Dohle by what Kafka does, and not by what its
+//! author believed.
 //!
-//! Invariants: nodes are numbered from 1; a node that is restarted has the ports and the directory it had before; clusters
-//! of tests that run side by side, in one process or in several, never meet.
+//! Invariants: nodes are numbered from 1; a node that is restarted has the ports and the directory it had before;
+//! clusters of tests that run side by side, in one process or in several, never meet.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -115,11 +116,12 @@ impl Cluster {
         let node = self.node(id);
         let admin = node.admin.clone();
         let is_ready = || {
-            let is_live = other_server().is_some() || http_get(&admin, "/readyz").is_ok_and(|(status, _)| status == 200);
-            is_live && client.fetch_metadata(None, Duration::from_secs(1)).is_ok_and(|metadata| {
-                let mut brokers = metadata.brokers().iter();
-                brokers.any(|broker| usize::try_from(broker.id()) == Ok(id))
-            })
+            let probe = || http_get(&admin, "/readyz").is_ok_and(|(status, _)| status == 200);
+            (other_server().is_some() || probe())
+                && client.fetch_metadata(None, Duration::from_secs(1)).is_ok_and(|metadata| {
+                    let mut brokers = metadata.brokers().iter();
+                    brokers.any(|broker| usize::try_from(broker.id()) == Ok(id))
+                })
         };
         let server = node.server.as_mut().expect("a node that was launched runs");
         server.until(&format!("node {id} serves clients"), is_ready);
@@ -141,8 +143,8 @@ fn other_server() -> Option<PathBuf> {
 
 /// An address that nobody listens on, and that nobody else will take while its node is down.
 ///
-/// All of 127/8 is loopback on Linux. A process id has 22 bits, so every test process has a host of its own there; and the
-/// ports lie below those that the system gives to clients, one of which might otherwise hold or even answer a dead node's.
+/// All of 127/8 is loopback on Linux. A process id has 22 bits, so every test process has a host of its own there. And
+/// the ports lie below those that the system gives to clients, one of which might otherwise hold a dead node's port.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     let process = std::process::id();

@@ -6,6 +6,7 @@ mod allocations;
 mod clients;
 mod cluster;
 mod process;
+mod replication;
 mod seams;
 mod server;
 mod wire_filler;

@@ -16,9 +16,11 @@ use bytes::Bytes;
 use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
-use dohle::quorum::{Encode, Facts, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
+use dohle::quorum::{
+    Encode, Facts, Late, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning,
+};
 use dohle::server::grpc;
-use dohle::server::peer::PeerPort;
+use dohle::server::peer::{PeerPort, PeerServices};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Server;
@@ -216,8 +218,8 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
         .await
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
-    let services = Server::builder().add_service(grpc::raft::service(quorum.clone()));
-    let _peer_port = PeerPort::open(world, peers, services);
+    let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
+    let _peer_port = PeerPort::open(world, peers, PeerServices { control, leading: Late::default() });
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }

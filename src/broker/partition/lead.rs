@@ -25,7 +25,7 @@ pub struct LaneQueue {
 }
 
 impl LaneQueue {
-    pub(super) fn push(&self, stream: StreamId, partition: Arc<Partition>) {
+    pub(in crate::broker) fn push(&self, stream: StreamId, partition: Arc<Partition>) {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner).push_back((stream, partition));
         self.arrived.notify_one();
     }

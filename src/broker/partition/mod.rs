@@ -14,6 +14,7 @@ mod lead;
 mod produce;
 mod producers;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -26,13 +27,13 @@ use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
 use crate::log::{Flush, Log, LogError};
-use crate::replica::LogEnds;
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::follower::{Follower, FollowerEffects, Leadership};
 use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
 use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
+use crate::replica::{LogEnds, StreamId};
 
 use after::After;
 
@@ -47,11 +48,12 @@ pub struct Surroundings {
     pub world: World,
     pub errands: Errands,
     started: Instant,
+    streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        Self { me, world, errands: Errands::default(), started: Instant::now() }
+        Self { me, world, errands: Errands::default(), started: Instant::now(), streams: AtomicU64::default() }
     }
 
     pub fn now(&self) -> Millis {
@@ -61,6 +63,11 @@ impl Surroundings {
     /// The moment of which `now` says this.
     pub fn instant_of(&self, at: Millis) -> Instant {
         self.started + at.since(Millis(0))
+    }
+
+    /// An id that no stream of this process has had, on either side of any connection.
+    pub fn fresh_stream(&self) -> StreamId {
+        StreamId(self.streams.fetch_add(1, Ordering::Relaxed))
     }
 
     fn wall(&self) -> WallMillis {

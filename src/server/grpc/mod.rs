@@ -7,6 +7,7 @@ use crate::quorum::{Bootstrap, Controller, Late, Quorum};
 
 pub mod controller;
 pub mod raft;
+pub mod replication;
 
 /// What nodes ask of each other on the control lane. All of it answers from the first moment; who asks for what is not
 /// there yet is told so.

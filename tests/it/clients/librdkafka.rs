@@ -117,7 +117,8 @@ fn metadata_names_the_node_and_where_partitions_are() {
     create_topic(&client, "seen", (3, 1), &[]);
     let consumer = consumer(&client, "seen");
     let metadata = consumer.fetch_metadata(Some("seen"), PATIENCE).unwrap();
-    let brokers: Vec<_> = metadata.brokers().iter().map(|at| (at.id(), format!("{}:{}", at.host(), at.port()))).collect();
+    let brokers: Vec<_> =
+        metadata.brokers().iter().map(|at| (at.id(), format!("{}:{}", at.host(), at.port()))).collect();
     assert_eq!(brokers, [(1, cluster.bootstrap())]);
     let mut partitions: Vec<_> = metadata.topics()[0].partitions().iter().collect();
     partitions.sort_by_key(|partition| partition.id());

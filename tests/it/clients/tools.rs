@@ -1,4 +1,4 @@
-//! Kafka's own programs and kcat, as their users run them, against one node; and Kafka's reader of log files on its disk.
+//! Kafka's own programs and kcat, as their users run them, against one node; and Kafka's reader of files on its disk.
 //!
 //! What they need (java, mvn, kcat) may be missing on a laptop: then the test says so and is skipped. With `CI=true` it
 //! fails, because a judge who did not come has not acquitted anybody.
@@ -118,7 +118,8 @@ fn kcat_lists_produces_and_consumes() {
     let cluster = Cluster::start(1, &[]);
     let bootstrap = cluster.bootstrap();
     create_topic(&cluster.client(), "purr", (2, 1), &[]);
-    let kcat = |arguments: &[&str], input: &str| run(command("kcat").args(["-b", &bootstrap]).args(arguments), input).output;
+    let kcat =
+        |arguments: &[&str], input: &str| run(command("kcat").args(["-b", &bootstrap]).args(arguments), input).output;
 
     let listed = kcat(&["-L", "-J"], "");
     let listed: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed}"));
@@ -131,7 +132,8 @@ fn kcat_lists_produces_and_consumes() {
     kcat(&["-P", "-t", "purr", "-p", "1", "-K", "\t", "-z", "snappy", "-X", "enable.idempotence=true"], &lines);
     let found = kcat(&["-C", "-t", "purr", "-p", "1", "-o", "beginning", "-e", "-q", "-K", "\t"], "");
     assert_eq!(found, lines);
-    assert_eq!(kcat(&["-C", "-t", "purr", "-p", "1", "-o", "-1", "-e", "-q", "-f", "%o %k=%s\n"], ""), "999 key 999=value 999\n");
+    let last = kcat(&["-C", "-t", "purr", "-p", "1", "-o", "-1", "-e", "-q", "-f", "%o %k=%s\n"], "");
+    assert_eq!(last, "999 key 999=value 999\n");
 }
 
 /// Whether a test must be skipped for want of a program. Missing programs are allowed only where nobody relies on it.
@@ -174,8 +176,7 @@ fn command(program: &str) -> Command {
 
 /// Runs a program to its end, which must be a good one.
 fn run(command: &mut Command, input: &str) -> Said {
-    let mut process =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // A program that does not want its input closes the pipe, and says why when it ends.
     drop(stdin.write_all(input.as_bytes()));

@@ -1,0 +1,114 @@
+//! Replication lanes between brokers in one process: what is produced on a leader reaches its followers, whatever
+//! happens to either.
+
+mod cluster;
+
+use std::sync::atomic::Ordering;
+
+use dohle::base::ids::NodeId;
+use dohle::replica::leader::Acks;
+
+use cluster::{Cluster, until};
+
+#[test]
+fn followers_copy_their_leader_and_a_producer_waits_for_them() {
+    let cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    for records in 1..=50 {
+        cluster.broker(1).produce_committed(0, records, 100);
+    }
+    cluster.converge(0, 1);
+}
+
+#[test]
+fn a_follower_that_was_dead_comes_back_as_another_and_catches_up() {
+    let mut cluster = Cluster::of(2);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 10, 100);
+    cluster.kill(NodeId(2));
+    for _ in 0..100 {
+        cluster.broker(1).produce(0, 10, 1000, Acks::Leader);
+    }
+    cluster.start(NodeId(2));
+    cluster.open(NodeId(2), 0);
+    cluster.tell(NodeId(2), 0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 10);
+    cluster.converge(0, 1);
+}
+
+#[test]
+fn a_leader_that_was_deposed_gives_up_what_only_it_has() {
+    let cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 10, 100);
+    // Nobody follows broker 1 any more when it takes ten more batches.
+    cluster.tell(NodeId(2), 0, 3, 1);
+    cluster.tell(NodeId(3), 0, 2, 1);
+    for _ in 0..10 {
+        cluster.broker(1).produce(0, 5, 100, Acks::Leader);
+    }
+    let given_up = cluster.broker(1).end(0);
+    cluster.elect(0, 2, 2);
+    cluster.broker(2).produce_committed(0, 1, 50);
+    cluster.converge(0, 2);
+    assert!(cluster.broker(2).end(0) < given_up, "broker 2 was elected without the ten batches");
+    assert_eq!(cluster.broker(1).parts().truncated.load(Ordering::Relaxed), 1, "broker 1 cut its log once");
+}
+
+#[test]
+fn many_times_the_credit_passes_and_holds_up_no_other_partition() {
+    let cluster = Cluster::of(2);
+    for index in 0..3 {
+        cluster.create(index);
+        cluster.elect(index, 1, 0);
+    }
+    for _ in 0..64 {
+        cluster.broker(1).produce(0, 1, 1 << 20, Acks::Leader);
+        cluster.broker(1).produce(1, 1, 10, Acks::Leader);
+    }
+    cluster.broker(1).produce_committed(1, 1, 10);
+    // One batch is larger than all the credit there is.
+    cluster.broker(1).produce_committed(2, 1, 20 << 20);
+    (0..3).for_each(|index| cluster.converge(index, 1));
+}
+
+#[test]
+fn followers_are_told_that_their_leader_died_and_find_it_where_it_comes_back() {
+    let mut cluster = Cluster::of(3);
+    for index in 0..20 {
+        cluster.create(index);
+        cluster.elect(index, 1, 0);
+        cluster.broker(1).produce_committed(index, 1, 100);
+    }
+    cluster.kill(NodeId(1));
+    for follower in [2, 3] {
+        let parts = cluster.broker(follower).parts();
+        until("every stream from the dead leader is reported", || parts.reopened.load(Ordering::Relaxed) >= 20);
+    }
+    cluster.start(NodeId(1)); // at another port, and registered anew
+    for index in 0..20 {
+        cluster.open(NodeId(1), index);
+        cluster.tell(NodeId(1), index, 1, 0);
+        cluster.broker(1).produce_committed(index, 1, 100);
+        cluster.converge(index, 1);
+    }
+}
+
+#[test]
+fn a_deposed_leaders_waiting_producers_hear_of_it_and_leadership_may_go_round() {
+    let cluster = Cluster::of(3);
+    cluster.create(0);
+    for epoch in 0..12 {
+        let leader = epoch % 3 + 1;
+        cluster.elect(0, leader, epoch);
+        cluster.broker(leader).produce_committed(0, 3, 200);
+        for _ in 0..5 {
+            cluster.broker(leader).produce(0, 2, 100, Acks::Leader);
+        }
+        // All must have it, or whoever is elected next gives up what may be committed.
+        cluster.converge(0, leader);
+    }
+}
