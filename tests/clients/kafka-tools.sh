@@ -16,7 +16,8 @@ project() {
     for jar in "org.apache.kafka:kafka-tools:$version" "org.apache.kafka:kafka_2.13:$version" \
         org.slf4j:slf4j-simple:1.7.36; do
         IFS=: read -r group name release <<<"$jar"
-        echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId><version>$release</version></dependency>"
+        echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId>"
+        echo "<version>$release</version></dependency>"
     done
     echo '</dependencies></project>'
 }
