@@ -2,8 +2,9 @@
 # Installs what the build needs and the machine lacks. Sourced by run.sh and test.sh; does nothing when all is there.
 set -euo pipefail
 
-# RocksDB is C++ and finds its headers with libclang; the test clients need OpenSSL and zlib.
-packages=(build-essential pkg-config libclang1-14 libclang-common-14-dev zlib1g-dev libssl-dev)
+# RocksDB is C++ and finds its headers with libclang; the test clients need OpenSSL and zlib. The script that sources
+# this one may have begun the list with what it needs besides.
+packages+=(build-essential pkg-config libclang1-14 libclang-common-14-dev zlib1g-dev libssl-dev)
 
 install_packages() {
     local missing=()
@@ -18,7 +19,7 @@ install_packages() {
     # A Debian that has moved on from version 14 has the same under the names without a version.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" ||
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-            build-essential pkg-config libclang-dev zlib1g-dev libssl-dev
+            "${missing[@]/#libclang*/libclang-dev}"
 }
 
 check_rust() {

@@ -4,9 +4,11 @@
 
 mod admin;
 mod allocations;
-mod replication;
+mod clients;
 mod cluster;
 mod controller;
+mod process;
+mod replication;
 mod seams;
 mod server;
 mod wire_filler;

@@ -1,56 +1,10 @@
 //! `dohle server` as a process: starts, says that it is ready, keeps its directory to itself, stops when asked.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use serde_json::Value;
 use tempfile::TempDir;
 
-const DOHLE: &str = env!("CARGO_BIN_EXE_dohle");
-
-/// A running server and its log; killed when the test ends.
-pub struct Server {
-    pub process: Child,
-    log: BufReader<std::process::ChildStderr>,
-}
-
-impl Server {
-    pub fn start(data: &TempDir) -> Self {
-        Self::spawn(server(data))
-    }
-
-    pub fn spawn(mut command: Command) -> Self {
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(process.stderr.take().unwrap());
-        Self { process, log }
-    }
-
-    /// Reads the log up to an event.
-    pub fn event(&mut self, name: &str) -> Value {
-        let mut seen = String::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "the server ended without {name}; it said:\n{seen}");
-            let event: Value = serde_json::from_str(&line).unwrap();
-            if event["event"] == name {
-                return event;
-            }
-            seen.push_str(&line);
-        }
-    }
-
-    pub fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
+use crate::process::{DOHLE, Server, http_get};
 
 fn server(data: &TempDir) -> Command {
     let mut command = Command::new(DOHLE);
@@ -58,46 +12,38 @@ fn server(data: &TempDir) -> Command {
     for flag in ["--listen", "--peer-listen", "--admin-listen"] {
         command.args([flag, "127.0.0.1:0"]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
-pub fn http_get(address: &str, path: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+fn start(data: &TempDir) -> Server {
+    Server::start("the server", &mut server(data))
 }
 
 #[test]
 fn a_server_answers_probes_and_stops_cleanly_on_either_signal() {
     for signal in ["-TERM", "-INT"] {
         let data = TempDir::new().unwrap();
-        let mut server = Server::start(&data);
+        let mut server = start(&data);
         let started = server.event("node.started");
         let admin = started["admin"].as_str().unwrap();
-        assert_eq!(http_get(admin, "/livez"), (200, serde_json::json!({"status": "alive"})));
-        assert_eq!(http_get(admin, "/readyz"), (200, serde_json::json!({"status": "ready"})));
-        server.signal(signal);
+        assert_eq!(http_get(admin, "/livez").unwrap(), (200, serde_json::json!({"status": "alive"})));
+        assert_eq!(http_get(admin, "/readyz").unwrap(), (200, serde_json::json!({"status": "ready"})));
+        assert_eq!(server.stop(signal).code(), Some(0), "{signal}");
         server.event("node.stopped");
-        assert_eq!(server.process.wait().unwrap().code(), Some(0), "{signal}");
     }
 }
 
 #[test]
 fn a_second_server_on_the_same_directory_is_refused_and_one_after_a_kill_is_not() {
     let data = TempDir::new().unwrap();
-    let mut first = Server::start(&data);
+    let mut first = start(&data);
     first.event("node.started");
     let second = server(&data).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains("belongs to a node that is running; stop it, or choose another with --data-dir"), "{said}");
-    first.signal("-KILL");
-    first.process.wait().unwrap();
-    Server::start(&data).event("node.started");
+    first.kill();
+    start(&data).event("node.started");
 }
 
 #[test]
