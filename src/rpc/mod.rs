@@ -27,11 +27,11 @@ mod dohle {
 }
 
 /// What people and their tools ask nodes.
-pub use dohle::admin::v1 as admin;
+pub use self::dohle::admin::v1 as admin;
 /// What nodes ask of controllers.
-pub use dohle::controller::v1 as controller;
+pub use self::dohle::controller::v1 as controller;
 /// The metadata log.
-pub use dohle::metadata::v1 as metadata;
+pub use self::dohle::metadata::v1 as metadata;
 
 /// Raft between controllers.
 pub mod raft {

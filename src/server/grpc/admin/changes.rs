@@ -1,6 +1,6 @@
 //! What changed from one image to the next, as events.
 //!
-//! Absent on purpose: events of the partitions of a topic that was created, grown or deleted; the topic's event says it.
+//! Absent on purpose: events of the partitions that come or go with a topic; the topic's own event says it.
 
 use super::show::node_state;
 use crate::base::ids::{NodeId, TopicId};

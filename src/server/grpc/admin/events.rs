@@ -1,7 +1,7 @@
 //! Events: what changes in the cluster, remembered for a while and told to whoever watches.
 //!
-//! Invariants: events are numbered without gaps, and the last [`EVENTS_KEPT_MAX`] are kept; a reader that is slower than
-//! that loses events, which the numbers show, and holds up nobody.
+//! Invariants: events are numbered without gaps, and the last [`EVENTS_KEPT_MAX`] are kept; a reader that is slower
+//! than that loses events, which the numbers show, and holds up nobody.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

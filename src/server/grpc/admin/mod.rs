@@ -7,8 +7,8 @@
 //! ```
 //!
 //! One [`Door`] serves them all, from the port's first moment on: before the node has found its cluster it answers
-//! UNAVAILABLE. A node that is no broker shows everything and refuses commands; one that is no controller cannot tell of
-//! the quorum. Both are UNIMPLEMENTED, with the addresses of nodes that can.
+//! UNAVAILABLE. A node that is no broker shows everything and refuses commands; one that is no controller cannot tell
+//! of the quorum. Both are UNIMPLEMENTED, with the addresses of nodes that can.
 //!
 //! Absent on purpose: who may ask (the port is for operators; it is not to be opened to clients).
 
