@@ -160,9 +160,18 @@ where
     while let Some(Ok(frame)) = frames.next().await {
         let taken = match frame.frame {
             Some(Up::Acks(acks)) => connection.on_acks(&acks),
-            Some(Up::Credit(credit)) => Ok(connection.on_credit(credit.bytes)),
-            Some(Up::Open(open)) => Ok(drop(requests.send(Request::Open(open)).await)),
-            Some(Up::Close(close)) => Ok(drop(requests.send(Request::Close(close.handle)).await)),
+            Some(Up::Credit(credit)) => {
+                connection.on_credit(credit.bytes);
+                Ok(())
+            }
+            Some(Up::Open(open)) => {
+                drop(requests.send(Request::Open(open)).await);
+                Ok(())
+            }
+            Some(Up::Close(close)) => {
+                drop(requests.send(Request::Close(close.handle)).await);
+                Ok(())
+            }
             Some(Up::Hello(_)) => Err(Garbled("a second Hello")),
             None => Ok(()), // of a later version, which knows that we may not understand it
         };

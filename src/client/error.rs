@@ -31,7 +31,7 @@ pub enum ClientError {
     #[error("{what}: {code}, {message}")]
     Refused { what: String, code: ErrorCode, message: String },
     #[error("not done in time; what failed last: {last}")]
-    Expired { last: Box<ClientError> },
+    Expired { last: Box<Self> },
     #[error("nothing came back in time")]
     Unanswered,
     #[error("too much waits to be delivered")]

@@ -136,11 +136,10 @@ impl Start<'_> {
     /// Founds Raft if that falls to this node, and waits until there is a reign.
     async fn begin(&self, identity: &mut Identity, doors: &Doors, plane: &ControlPlane) -> Result<(), StartError> {
         let roster = &identity.roster;
-        if identity.stage == Stage::Founding && roster.begins_in(identity.directory) {
-            if !plane.quorum.is_founded().await? {
-                doors.bootstrap.prepare(self.world, roster).await;
-                plane.quorum.found(roster.controllers.clone()).await?;
-            }
+        let is_founder = identity.stage == Stage::Founding && roster.begins_in(identity.directory);
+        if is_founder && !plane.quorum.is_founded().await? {
+            doors.bootstrap.prepare(self.world, roster).await;
+            plane.quorum.found(roster.controllers.clone()).await?;
         }
         plane.quorum.stand_if_alone().await;
         select! {

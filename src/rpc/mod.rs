@@ -1,7 +1,7 @@
 //! Messages and services between nodes, and between people and nodes: generated from `proto/*.proto`, nothing else.
 //!
 //! The `.proto` files hold the documentation; a field's meaning is read there.
-#![allow(unused_qualifications, clippy::too_many_lines, reason = "generated code")]
+#![allow(unused_qualifications, clippy::large_enum_variant, clippy::too_many_lines, reason = "generated code")]
 
 pub mod words;
 

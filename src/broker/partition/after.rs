@@ -9,21 +9,20 @@ use super::lead::LaneQueue;
 use crate::broker::{Partition, PartitionError};
 use crate::replica::StreamId;
 
+/// A producer that waits.
+type Writer = oneshot::Sender<Result<(), PartitionError>>;
+
 /// Gathered under the lock, carried out after it. Empty lists cost nothing.
 #[derive(Default)]
 pub(super) struct After {
-    answers: Vec<(oneshot::Sender<Result<(), PartitionError>>, Result<(), PartitionError>)>,
+    answers: Vec<(Writer, Result<(), PartitionError>)>,
     wakes: Vec<Arc<Notify>>,
     lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
     errands: Vec<Errand>,
 }
 
 impl After {
-    pub(super) fn answer(
-        &mut self,
-        writer: oneshot::Sender<Result<(), PartitionError>>,
-        answer: Result<(), PartitionError>,
-    ) {
+    pub(super) fn answer(&mut self, writer: Writer, answer: Result<(), PartitionError>) {
         self.answers.push((writer, answer));
     }
 

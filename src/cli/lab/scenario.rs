@@ -35,9 +35,10 @@ pub(super) async fn leader_kill(
     let load = Load::start(world, cluster, plan.rate_per_second);
     let trouble = kill_leaders(&plan, &mut nodes, &load).await?;
     let board = load.finish().await;
-    let marks = board.marks();
-    let (ledger, timeline) = (marks.live.ledger.clone(), marks.timeline.clone());
-    drop(marks);
+    let (ledger, timeline) = {
+        let marks = board.marks();
+        (marks.live.ledger.clone(), marks.timeline.clone())
+    };
     let (reading, cut) = read_again(world, nodes.bootstrap(), &ledger).await;
     let report = Report { plan, timeline, verdict: reading.against(&ledger), trouble: trouble.or(cut) };
     console.answer(&match arguments.output {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::base::clock::{WallClock, WallMillis};
-use crate::base::executor::{BoxFuture, Executor, Task, Worker};
+use crate::base::executor::{BoxFuture, Executor, Reactor, Task, Worker};
 use crate::base::ids::{LeaderEpoch, Offset, Uuid};
 use crate::base::network::{Connection, Detached, Listener, Network, Stream};
 use crate::client::Seams;
@@ -60,13 +60,16 @@ struct Shared {
     changed: Notify,
 }
 
+/// A batch's first sequence, count and offset.
+type Remembered = (i32, i32, i64);
+
 struct State {
     leader: i32,
     epoch: i32,
     stopped: BTreeSet<i32>,
     log: Vec<Batch>,
     /// Of the one producer there is: its epoch, and the first sequences, counts and offsets of its last five batches.
-    producer: Option<(i16, VecDeque<(i32, i32, i64)>)>,
+    producer: Option<(i16, VecDeque<Remembered>)>,
     script: VecDeque<Fate>,
     are_answers_held: bool,
     seen: Vec<Seen>,
@@ -393,6 +396,14 @@ impl Executor for Tasks {
 
     fn worker(&self, _name: &'static str) -> Arc<dyn Worker> {
         unreachable!("a client has no blocking work")
+    }
+
+    fn cores(&self) -> usize {
+        1
+    }
+
+    fn reactor(&self, _name: &'static str) -> Arc<dyn Reactor> {
+        unreachable!("a client lives where it is called")
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::base::ids::IncarnationId;
+use crate::config::Roles;
+use crate::config::listener::Protocol;
 use crate::controller::{Fence, Found};
-use crate::metadata::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
+use crate::metadata::nodes::{Boot, Listener, Registration};
 use crate::metadata::record::FeatureLevel;
 
 const TOPIC: TopicId = TopicId(Uuid([7; 16]));
@@ -16,7 +18,7 @@ fn registration() -> Registration {
         directories: vec![DirectoryId(Uuid([2; 16])), DirectoryId(Uuid([3; 16]))],
         boot: Boot::ProcessCrash,
         roles: Roles { controller: true, broker: true },
-        listeners: vec![listener("PLAINTEXT", SecurityProtocol::Plaintext), listener("TLS", SecurityProtocol::SaslSsl)],
+        listeners: vec![listener("PLAINTEXT", Protocol::Plaintext), listener("TLS", Protocol::SaslSsl)],
         peer_address: "h:9093".to_owned(),
         admin_address: "h:9094".to_owned(),
         rack: Some("r".to_owned()),

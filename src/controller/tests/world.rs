@@ -6,9 +6,11 @@ use crate::base::ids::{
     BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, MetadataIndex, NodeId, Uuid,
 };
 use crate::base::machine::Decision;
+use crate::config::Roles;
+use crate::config::listener::Protocol;
 use crate::controller::{Command, Defaults, Env, Fence, Found, Refused, Register, Reply, Unfence, decide};
 use crate::metadata::configs::ConfigScope;
-use crate::metadata::nodes::{Boot, Listener, Registration, Roles, SecurityProtocol};
+use crate::metadata::nodes::{Boot, Listener, Registration};
 use crate::metadata::record::{FeatureLevel, Header};
 use crate::metadata::{Batch, Fact, Image, codec};
 
@@ -124,7 +126,7 @@ pub fn registration(node: i32) -> Registration {
             name: "PLAINTEXT".into(),
             host: format!("node-{node}"),
             port: 9092,
-            protocol: SecurityProtocol::Plaintext,
+            protocol: Protocol::Plaintext,
         }],
         peer_address: format!("node-{node}:9093"),
         admin_address: format!("node-{node}:9094"),

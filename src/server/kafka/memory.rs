@@ -25,11 +25,6 @@ impl Memory {
     pub fn share(&self) -> Share {
         Share { memory: self.0.clone(), taken: None, asked: None }
     }
-
-    #[cfg(test)]
-    pub fn left(&self) -> usize {
-        self.0.available_permits()
-    }
 }
 
 /// What one connection holds of it.

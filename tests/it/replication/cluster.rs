@@ -19,20 +19,24 @@ use dohle::base::time::Millis;
 use dohle::broker::{
     Duty, Errand, Following, Home, Leading, Partition, Produced, ProducersFound, Surroundings, TopicSettings,
 };
+use dohle::config::Roles;
 use dohle::log::{After, Known, Log, LogOptions};
-use dohle::metadata::nodes::{Boot, Registration, Roles};
+use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::FeatureLevel;
 use dohle::metadata::{Fact, Image};
+use dohle::quorum::{Late, Quorum};
 use dohle::record::BatchBuilder;
 use dohle::record::check::Timestamps;
 use dohle::replica::Durability;
 use dohle::replica::follower::Leadership;
 use dohle::replica::isr::{Outcome, Policy, Replica, Standing};
 use dohle::replica::leader::{Acks, Assignment};
+use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{interval, timeout};
+use tonic::transport::Server;
 
 pub const TOPIC: TopicId = TopicId(Uuid([7; 16]));
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -286,7 +290,9 @@ impl Parts {
         let following = Following::new(Arc::clone(&around), Arc::clone(&home) as Arc<dyn Home>, incarnation);
         let listener = world.network.listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let services = PeerServices { quorum: None, leading: Some(Arc::clone(&leading)) };
+        let no_quorum: Late<Quorum> = Late::default();
+        let control = Server::builder().add_service(grpc::raft::service(no_quorum));
+        let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)) };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
         let (reopened, truncated) = Default::default();
