@@ -276,7 +276,7 @@ fn indexes_that_make_no_sense_are_made_again() {
         // As Kafka leaves them when it is killed: longer than what is in them.
         file(&disk, "00000000000000000000.index").set_len(0).expect("a memory disk");
         file(&disk, "00000000000000000000.index").set_len(zeros).expect("a memory disk");
-        let (log, ..) = open(&disk, After::ProcessCrash, 4).expect("only an index is damaged");
+        let (mut log, ..) = open(&disk, After::ProcessCrash, 4).expect("only an index is damaged");
         log.close().expect("a sound disk").run().expect("a sound disk");
         assert_eq!(contents(&disk, "00000000000000000000.index"), sound);
     }
