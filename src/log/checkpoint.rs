@@ -70,7 +70,8 @@ fn parse(path: &Path, bytes: &[u8], mut take: impl FnMut(&[&str]) -> Option<()>)
     if lines.next() != Some("0") {
         return Err(malformed(1, "expected version 0"));
     }
-    let count: usize = lines.next().and_then(|line| line.parse().ok()).ok_or(malformed(2, "expected a count"))?;
+    let count: usize =
+        lines.next().and_then(|line| line.parse().ok()).ok_or_else(|| malformed(2, "expected a count"))?;
     let mut seen = 0;
     for line in lines {
         seen += 1;

@@ -122,10 +122,12 @@ impl LogDir {
         if find("version") != Some("1") {
             return Err(malformed("only version 1 is known"));
         }
-        let node = find("node.id").and_then(|id| id.parse().ok()).ok_or(malformed("expected a number node.id"))?;
-        let directory =
-            find("directory.id").and_then(|id| id.parse().ok()).ok_or(malformed("expected an id directory.id"))?;
-        let cluster = find("cluster.id").ok_or(malformed("expected cluster.id"))?;
+        let node =
+            find("node.id").and_then(|id| id.parse().ok()).ok_or_else(|| malformed("expected a number node.id"))?;
+        let directory = find("directory.id")
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| malformed("expected an id directory.id"))?;
+        let cluster = find("cluster.id").ok_or_else(|| malformed("expected cluster.id"))?;
         Ok(Some(DirMeta { cluster: cluster.into(), node: NodeId(node), directory }))
     }
 

@@ -211,7 +211,7 @@ impl<'a> Recovery<'a> {
             }
         };
         if at == self.first {
-            self.epochs.walk_from(entry.map_or(self.segments[at].base(), |entry| entry.base_offset));
+            self.epochs.walk_from(entry.map_or_else(|| self.segments[at].base(), |entry| entry.base_offset));
         }
         if let Some(entry) = entry {
             self.end = Some(entry.base_offset);
@@ -272,7 +272,7 @@ impl<'a> Recovery<'a> {
     fn cut(&mut self, at: usize, defect: Defect) -> Result<(), LogError> {
         let segment = &self.segments[at];
         let (position, path) = (segment.size(), self.folder.file(segment.base(), Kind::Log));
-        let end = self.end.unwrap_or(segment.base());
+        let end = self.end.unwrap_or_else(|| segment.base());
         let may_cut = match self.known.after {
             After::CleanStop => false,
             After::ProcessCrash => defect == Defect::Torn,

@@ -93,7 +93,7 @@ impl Segment {
 
     /// The last entry of the offset index, if the time index has entries, too.
     pub(super) fn last_index_entries(&self) -> Option<OffsetEntry> {
-        self.times.last().and(self.offsets.last()).copied()
+        self.times.last().and_then(|_| self.offsets.last()).copied()
     }
 
     pub(super) fn is_store_due(&self) -> bool {
@@ -267,7 +267,7 @@ impl Segment {
 
     /// The largest timestamp, and the last offset of its batch.
     pub(super) fn largest(&self) -> Option<TimeEntry> {
-        self.largest.or(self.times.last().copied())
+        self.largest.or_else(|| self.times.last().copied())
     }
 
     fn first_timestamp(&mut self, folder: &Folder) -> Result<WallMillis, LogError> {
