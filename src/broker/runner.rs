@@ -154,7 +154,8 @@ async fn flush(partition: Arc<Partition>, worker: Arc<dyn Worker>) {
 
 async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: LeaderEpoch, worker: Arc<dyn Worker>) {
     let job = move || {
-        broker.0.folders.lower_recovery_point(&partition, to).map_err(|error| error.to_string())?;
+        let end = partition.truncation_end(to).map_err(|error| error.to_string())?;
+        broker.0.folders.lower_recovery_point(&partition, end).map_err(|error| error.to_string())?;
         partition.truncate(to, epoch).map_err(|error| error.to_string())
     };
     if let Err(error) = worker.call(job).await {

@@ -286,6 +286,6 @@ async fn a_session_of_another_cluster_or_without_hello_is_sent_away() {
 }
 
 /// Of the controller that is active.
-fn epoch_of(image: &dohle::metadata::Image) -> Option<dohle::base::ids::ControllerEpoch> {
+fn epoch_of(image: &Image) -> Option<dohle::base::ids::ControllerEpoch> {
     image.cluster().controller.map(|active| active.epoch)
 }

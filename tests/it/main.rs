@@ -1,5 +1,6 @@
 //! Tests from outside: real nodes, real sockets, one binary for all of them.
 #![allow(clippy::disallowed_methods, reason = "tests look at the node from the world outside")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests say why they skip or fail")]
 #![allow(clippy::unwrap_used, clippy::missing_assert_message, reason = "a failed test shows its line")]
 
 mod admin;

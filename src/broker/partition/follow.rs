@@ -92,9 +92,14 @@ impl Partition {
         });
     }
 
+    /// Where a truncation to this offset would end the log. Waits for the disk.
+    pub fn truncation_end(&self, to: Offset) -> Result<Offset, PartitionError> {
+        Ok(self.lock().log.truncation_end(to)?)
+    }
+
     /// Does an [`Errand::Truncate`], unless another epoch has begun since. Waits for the disk: for a worker.
     ///
-    /// Before it, the recovery point's checkpoint must be durable at or below `to`.
+    /// Before it, the recovery point's checkpoint must be durable at or below `truncation_end`.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, _| {

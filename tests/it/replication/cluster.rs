@@ -53,7 +53,6 @@ pub struct Cluster {
 /// A broker that runs. Dropping it kills it.
 pub struct Broker {
     pub id: NodeId,
-    pub epoch: BrokerEpoch,
     runtime: Option<Runtime>,
     parts: Arc<Parts>,
 }
@@ -237,7 +236,7 @@ impl Broker {
         let world = dohle::host::world();
         let (parts, address) = runtime.block_on(async move { Parts::start(world, id, incarnation).await });
         runtime.spawn(run_errands(Arc::clone(&parts)));
-        (Self { id, epoch, runtime: Some(runtime), parts }, address)
+        (Self { id, runtime: Some(runtime), parts }, address)
     }
 
     pub fn parts(&self) -> &Parts {
