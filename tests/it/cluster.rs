@@ -1,8 +1,8 @@
 //! A cluster of real server processes on loopback ports, each in a directory of its own: started, killed, restarted.
 //!
 //! `DOHLE_TEST_SERVER` names another program that takes the flags of `dohle server`, such as
-//! `tests/clients/kafka-server.sh`: a test that Apache Kafka passes judges Dohle by what Kafka does, and not by what the
-//! test's author believed.
+//! `tests/clients/kafka-server.sh`: a test that Apache Kafka passes judges Dohle by what Kafka does, and not by what
+//! the author of the test believed.
 //!
 //! Invariants: nodes are numbered from 1; a node that is restarted has the ports and the directory it had before;
 //! clusters of tests that run side by side, in one process or in several, never meet.

@@ -27,7 +27,8 @@ fn a_server_answers_probes_and_stops_cleanly_on_either_signal() {
         let started = server.event("node.started");
         let admin = started["admin"].as_str().unwrap();
         assert_eq!(http_get(admin, "/livez").unwrap(), (200, serde_json::json!({"status": "alive"})));
-        assert_eq!(http_get(admin, "/readyz").unwrap(), (200, serde_json::json!({"status": "ready"})));
+        let ready = (200, serde_json::json!({"status": "ready"}));
+        server.until("the node is ready", || http_get(admin, "/readyz").unwrap() == ready);
         assert_eq!(server.stop(signal).code(), Some(0), "{signal}");
         server.event("node.stopped");
     }
