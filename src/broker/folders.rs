@@ -81,7 +81,8 @@ impl Folders {
                 let opened = Log::open(Arc::clone(disk), &path, settings.log, known, &mut found, now)?;
                 if let Some(cut) = &opened.cut {
                     let (end, bytes, why) = (cut.end, cut.bytes, &cut.why);
-                    info!(event = "log.cut", partition = %path.display(), %end, bytes, why, "an unfinished end was cut");
+                    let partition = path.display();
+                    info!(event = "log.cut", %partition, %end, bytes, why, "an unfinished end was cut");
                 }
                 (opened.log, marks.high_watermark)
             }

@@ -5,11 +5,11 @@
 //!   Errand::Acknowledge ─► outbox of its connection ──────────► FollowerFrames   (polled by the connection)
 //! ```
 //!
-//! A partition that wants to be opened waits as an entry in a list; tasks belong to leaders, not to partitions. A lane on
-//! which nothing is open and for which nothing waits ends by itself.
+//! A partition that wants to be opened waits as an entry in a list; tasks belong to leaders, not to partitions. A lane
+//! on which nothing is open and for which nothing waits ends by itself.
 //!
-//! Invariants: a partition waits for one leader at most once; when a connection ends, every stream on it is reported to its
-//! partition; what a leader sends is paid for by credit, whether it was of use or not.
+//! Invariants: a partition waits for one leader at most once; when a connection ends, every stream on it is reported
+//! to its partition; what a leader sends is paid for by credit, whether it was of use or not.
 
 mod connection;
 mod lane;

@@ -75,7 +75,7 @@ async fn register(broker: &Broker, joining: &Joining) -> BrokerEpoch {
             Ok((Reply::Registered { epoch }, _)) => return epoch,
             Ok((other, _)) => unreachable!("a registration is not answered by {other:?}"),
             Err(SubmitError::Refused(refused)) => {
-                warn!(event = "broker.refused", node = %broker.node(), %refused, "the cluster does not take this broker");
+                warn!(event = "broker.refused", %refused, "the cluster does not take this broker");
             }
             Err(error) => info!(event = "broker.waits", %error, "no controller takes this broker yet"),
         }

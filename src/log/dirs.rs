@@ -177,9 +177,9 @@ impl LogDir {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory_disk::MemoryDisk;
     use super::*;
     use crate::base::ids::Offset;
+    use crate::log::memory_disk::MemoryDisk;
 
     fn dir() -> LogDir {
         LogDir::open(Arc::new(MemoryDisk::default()), Path::new("/log")).expect("a memory disk")

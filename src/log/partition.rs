@@ -267,8 +267,8 @@ impl Log {
         Ok(())
     }
 
-    /// Forgets the epochs that begin at the end of the log: nothing was written in them, and what comes next may be of an
-    /// earlier one.
+    /// Forgets the epochs that begin at the end of the log: nothing was written in them, and what comes next may be of
+    /// an earlier one.
     pub fn forget_empty_epochs(&mut self) -> Result<(), LogError> {
         self.check()?;
         self.epochs.truncate_end(self.log_end);

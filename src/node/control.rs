@@ -86,7 +86,8 @@ impl Start<'_> {
         };
         match found {
             Found::Plan(plan) => {
-                info!(event = "cluster.founding", cluster = %plan.cluster, controllers = plan.controllers.len(), "a cluster is being founded");
+                let (cluster, controllers) = (plan.cluster, plan.controllers.len());
+                info!(event = "cluster.founding", %cluster, controllers, "a cluster is being founded");
                 founding(&plan, directory).map_err(failed)
             }
             Found::Cluster { roster, place } => {

@@ -43,15 +43,20 @@ pub struct Identity {
 pub enum IdentityError {
     #[error("{} cannot be read or written: {cause}", .path.display())]
     Disk { path: PathBuf, cause: io::Error },
-    #[error("{} does not say who this node is: {why}; restore it from a copy, or start with an empty directory", .path.display())]
+    #[error(
+        "{} does not say who this node is: {why}; restore it from a copy, or start with an empty directory",
+        .path.display()
+    )]
     Garbled { path: PathBuf, why: String },
     #[error(
-        "{} belongs to node {stored} of cluster {cluster}, not to node {asked}: leave out --node-id, or choose another --data-dir",
+        "{} belongs to node {stored} of cluster {cluster}, not to node {asked}: leave out --node-id, or choose another \
+         --data-dir",
         .path.display()
     )]
     OtherNode { path: PathBuf, stored: NodeId, asked: NodeId, cluster: ClusterId },
     #[error(
-        "{} is gone, but the metadata of a cluster is still beside it: restore it from a copy, or start with an empty directory",
+        "{} is gone, but the metadata of a cluster is still beside it: restore it from a copy, or start with an empty \
+         directory",
         .path.display()
     )]
     Lost { path: PathBuf },

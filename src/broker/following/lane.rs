@@ -171,8 +171,8 @@ impl Default for Redial {
 }
 
 impl Redial {
-    /// Waits a while, at random from half of it on so that the followers of a dead leader do not come back together; not
-    /// at all any more once metadata has changed.
+    /// Waits a while, at random from half of it on so that the followers of a dead leader do not come back together;
+    /// not at all any more once metadata has changed.
     async fn pause(&mut self, entropy: &dyn Entropy, metadata: &mut watch::Receiver<()>) {
         let ms = self.ms / 2 + entropy.number() % (self.ms / 2 + 1);
         self.ms = (self.ms * 2).min(REPLICATION_REDIAL_MS_MAX);

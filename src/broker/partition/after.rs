@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::super::errands::{Errand, Errands};
 use super::lead::LaneQueue;
-use crate::broker::{Partition, PartitionError};
+use crate::broker::{Errand, Errands, Partition, PartitionError};
 use crate::replica::StreamId;
 
 /// A producer that waits.

@@ -55,7 +55,8 @@ pub(super) struct LabArguments {
     #[arg(long, value_enum, value_name = "SCENARIO")]
     headless: Option<Scenario>,
     /// How many records are sent, whatever the cluster does
-    #[arg(long, default_value_t = 500, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 500, value_name = "PER_SECOND")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
     /// How long a scenario takes
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]

@@ -1,8 +1,8 @@
 //! What happened when, and the report of it. Pure.
 //!
 //! The gap of a failover is counted per partition that the killed node led: from the kill to the first acknowledgement
-//! of a record that was sent when the node was gone. The longest of them is the gap. Records are sent at their times whatever the
-//! cluster does, so a gap cannot hide behind a client that waits.
+//! of a record that was sent when the node was gone. The longest of them is the gap. Records are sent at their times
+//! whatever the cluster does, so a gap cannot hide behind a client that waits.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

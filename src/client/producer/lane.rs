@@ -8,8 +8,8 @@
 //!
 //! Invariants: a batch gets its sequence when it is first sent and keeps it for ever. Batches are sent in the order of
 //! their sequences, and are in flight to one broker at a time. At most as many are outstanding as a broker remembers,
-//! so a repeated batch is always recognised. The first batch of an epoch is in flight alone: a broker that knows nothing
-//! of a producer takes any sequence for its first (KIP-360), and could take the second batch for it.
+//! so a repeated batch is always recognised. The first batch of an epoch is in flight alone: a broker that knows
+//! nothing of a producer takes any sequence for its first (KIP-360), and could take the second batch for it.
 //!
 //! A batch that is given up leaves a question: was it written? While that is open nothing new is sent, since a gap in
 //! the sequences would be refused. When all that was outstanding is settled the lane begins a new epoch: the broker

@@ -1,3 +1,5 @@
+//! Stories of leader epochs: begun, ended, cut.
+
 use super::*;
 
 fn start(epoch: i32, start: i64) -> EpochStart {

@@ -1,11 +1,13 @@
+//! Stories of one log: what append, read, truncation and recovery do.
+
 use std::path::Path;
 
-use super::super::memory_disk::MemoryDisk;
-use super::super::segment::Segment;
-use super::super::{After, Cut, Known, Opened, ProducerEntry, Read, ReadRequest, Slice, TimestampSearch, Visitor};
 use super::*;
 use crate::base::disk::{File, Open};
 use crate::base::ids::{ProducerEpoch, ProducerId, Uuid};
+use crate::log::memory_disk::MemoryDisk;
+use crate::log::segment::Segment;
+use crate::log::{After, Cut, Known, Opened, ProducerEntry, Read, ReadRequest, Slice, TimestampSearch, Visitor};
 use crate::record::{BatchBuilder, BatchHeader, EndTxnMarker, HEADER_LEN, TxnOutcome};
 
 const FOLDER: &str = "/log/orders-0";

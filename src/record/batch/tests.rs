@@ -1,3 +1,5 @@
+//! Headers that are read, written and patched.
+
 use super::*;
 use crate::record::{RecordErrorKind, check};
 

@@ -1,3 +1,5 @@
+//! Batches that are built, and what is read from them.
+
 use super::*;
 use crate::record::check::{Rules, Timestamps, from_client};
 

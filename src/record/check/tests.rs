@@ -1,3 +1,5 @@
+//! Every check refuses its planted defect.
+
 use super::*;
 use crate::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId};
 use crate::record::{BatchBuilder, EndTxnMarker, HEADER_LEN, RecordErrorKind, TxnOutcome};

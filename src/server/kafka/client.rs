@@ -85,8 +85,8 @@ impl Asked {
         }
     }
 
-    /// Where this client reaches a broker: what it has registered for the listener that was dialled. A broker that could
-    /// name nothing but «every address» is told by the address that was dialled; only this one can know that.
+    /// Where this client reaches a broker: what it has registered for the listener that was dialled. A broker that
+    /// could name nothing but «every address» is told by the address that was dialled; only this one can know that.
     pub fn endpoint(&self, node: &Node) -> Option<Endpoint> {
         let listener = node.listener(&self.door().listener)?;
         let is_wildcard = matches!(listener.host.as_str(), "" | "0.0.0.0" | "::");

@@ -1,7 +1,7 @@
 //! Brokers with nothing but partitions and lanes: real logs, real sockets, and metadata that the test makes up.
 //!
-//! Each broker has a runtime of its own, so that dropping it is the death of a process: its sockets close, and nothing of
-//! it runs on.
+//! Each broker has a runtime of its own, so that dropping it is the death of a process: its sockets close, and nothing
+//! of it runs on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ impl Cluster {
     pub fn start(&mut self, id: NodeId) {
         let epoch = BrokerEpoch(self.epochs + 1);
         let incarnation = IncarnationId(Uuid((epoch.0 as u128).to_be_bytes()));
-        let (broker, peer_address) = Broker::start(id, epoch, incarnation);
+        let (broker, peer_address) = Broker::start(id, incarnation);
         let registration = Registration {
             incarnation,
             directories: vec![directory(id)],
@@ -213,8 +213,8 @@ impl Cluster {
         Standing { broker_epoch: node.epoch, active: self.brokers.contains_key(&id) }
     }
 
-    /// Waits until every running broker's replica ends where the leader's does, everything is committed, all know it, and
-    /// their files are equal.
+    /// Waits until every running broker's replica ends where the leader's does, everything is committed, all know it,
+    /// and their files are equal.
     pub fn converge(&self, index: i32, leader: i32) {
         let end = self.broker(leader).end(index);
         for broker in self.brokers.values() {
@@ -231,7 +231,7 @@ impl Cluster {
 }
 
 impl Broker {
-    fn start(id: NodeId, epoch: BrokerEpoch, incarnation: IncarnationId) -> (Self, String) {
+    fn start(id: NodeId, incarnation: IncarnationId) -> (Self, String) {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let world = dohle::host::world();
         let (parts, address) = runtime.block_on(async move { Parts::start(world, id, incarnation).await });

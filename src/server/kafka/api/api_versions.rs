@@ -1,12 +1,13 @@
 //! ApiVersions (18), versions 0-4. What this broker speaks; the first request of nearly every client.
 //!
-//! Names the APIs that are served here, and the features that clients decide by: `metadata.version` (as Kafka 4.3 counts)
-//! and `eligible.leader.replicas.version`. `group.version`, `share.version`, `streams.version` and `transaction.version`
+//! Names the APIs that are served here, and the features that clients decide by: `metadata.version` (as Kafka 4.3
+//! counts) and `eligible.leader.replicas.version`. `group.version`, `share.version`, `streams.version` and
+//! `transaction.version`
 //! are not there, so clients keep to what does not need them. Versions below 4 cannot be told of a feature that begins
 //! at level 0: older clients take that for an error.
 //!
-//! Answers: a version we do not know with UNSUPPORTED_VERSION in version 0, with our range (KIP-511); INVALID_REQUEST to
-//! a client whose name or version is no name.
+//! Answers: a version we do not know with UNSUPPORTED_VERSION in version 0, with our range (KIP-511); INVALID_REQUEST
+//! to a client whose name or version is no name.
 
 use std::rc::Rc;
 

@@ -1,6 +1,7 @@
 //! DescribeCluster (60), versions 0-2. The cluster's id and its brokers, as this broker's image has them.
 //!
-//! Brokers are told by their endpoints of the listener asked on, as in Metadata; fenced ones only to who asks for them (2+).
+//! Brokers are told by their endpoints of the listener asked on, as in Metadata; fenced ones only to who asks for them
+//! (2+).
 //!
 //! Answers: MISMATCHED_ENDPOINT_TYPE to who asks for controllers, which are not behind this port;
 //! UNSUPPORTED_ENDPOINT_TYPE to who asks for anything else.

@@ -4,8 +4,8 @@
 //! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. Passwords
 //! have no value. Synonyms are all places where a value is set, the one that counts first.
 //!
-//! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker and for
-//! what is no resource.
+//! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker and
+//! for what is no resource.
 //! Absent on purpose: loggers and client metrics, which have no keys.
 
 use std::sync::Arc;

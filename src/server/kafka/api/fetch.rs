@@ -1,6 +1,7 @@
 //! Fetch (1), versions 4-18. Whole batches from where a reader stands, of partitions led here.
 //!
-//! Held back until `min_bytes` are there, `max_wait_ms` are over, or something has gone wrong with a partition. The first
+//! Held back until `min_bytes` are there, `max_wait_ms` are over, or something has gone wrong with a partition. The
+//! first
 //! batch comes whole even if it is larger than every limit, or the reader could never get past it (KIP-74). Topics by
 //! name up to 12, by id from 13 on.
 //!

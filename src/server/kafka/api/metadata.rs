@@ -3,10 +3,11 @@
 //! By name, by id (10+), or all topics (null; in version 0 an empty list). An unknown name is created if the client
 //! (4+) and `auto.create.topics.enable` allow it: it is answered without partitions and LEADER_NOT_AVAILABLE, as Kafka
 //! does, and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones not at
-//! all. The controller is the active controller's node if clients can reach it, or else this broker: any broker forwards.
+//! all. The controller is the active controller's node if clients can reach it, or else this broker: any broker
+//! forwards.
 //!
-//! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and what the controller says
-//! about a topic to be created; per partition: LEADER_NOT_AVAILABLE (leader -1).
+//! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and what the controller
+//! says about a topic to be created; per partition: LEADER_NOT_AVAILABLE (leader -1).
 
 use std::rc::Rc;
 

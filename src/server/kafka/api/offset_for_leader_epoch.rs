@@ -1,5 +1,5 @@
-//! OffsetForLeaderEpoch (23), versions 2-4. Where a leader epoch ended: how a reader finds out that what it has read was
-//! truncated meanwhile (KIP-320).
+//! OffsetForLeaderEpoch (23), versions 2-4. Where a leader epoch ended: how a reader finds out that what it has read
+//! was truncated meanwhile (KIP-320).
 //!
 //! Tells the largest epoch of this log that is not above the one asked for, and its end; -1 and -1 when the log knows
 //! nothing that old, or that new.

@@ -4,11 +4,12 @@
 //! most `timeout_ms`: then REQUEST_TIMED_OUT, although they may still be. With acks=0 there is no answer at all, and an
 //! error closes the connection, because there is no other way to tell. Topics by name up to 12, by id from 13 on.
 //!
-//! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on with
+//! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
+//! with
 //! the leader; what `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition
 //! says (sequences, NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
-//! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of old
-//! clients that look for them, and closed on, as in Kafka.
+//! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of
+//! old clients that look for them, and closed on, as in Kafka.
 
 use std::pin::pin;
 use std::time::Duration;
