@@ -45,7 +45,7 @@ pub enum ClientError {
 impl ClientError {
     /// A broker's refusal of `what`, in the broker's words or in Kafka's.
     pub(super) fn refused(what: impl ToString, code: ErrorCode, message: Option<&str>) -> Self {
-        let message = message.unwrap_or(code.message()).to_owned();
+        let message = message.unwrap_or_else(|| code.message()).to_owned();
         Self::Refused { what: what.to_string(), code, message }
     }
 

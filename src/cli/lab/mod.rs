@@ -86,7 +86,7 @@ enum LabError {
     Ended { node: NodeId, how: String, log: String },
     #[error("node {node} was not ready after {} s: {said}\nit said last:\n{log}", .patience.as_secs())]
     NotReady { node: NodeId, patience: Duration, said: String, log: String },
-    #[error(transparent)]
+    #[error("the cluster does not do what was asked of it: {0}")]
     Client(#[from] ClientError),
 }
 

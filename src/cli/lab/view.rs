@@ -58,7 +58,7 @@ fn nodes_table(nodes: &Nodes, view: Option<&TopicView>) -> String {
 fn partitions_table(view: Option<&TopicView>) -> String {
     let mut table = "\npartition  leader  epoch  in sync\n".to_owned();
     for (index, partition) in view.into_iter().flat_map(|view| &view.partitions) {
-        let leader = partition.leader.map_or("none".to_owned(), |leader| leader.to_string());
+        let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
         table += &format!("{:>9}  {leader:>6}  {:>5}  {}\n", index.0, partition.epoch.0, in_sync(partition));
     }
     table
