@@ -174,7 +174,12 @@ impl Brokers {
     }
 
     /// Carries out requests, one after the other.
-    async fn receive(&self, broker: i32, mut from: impl AsyncRead + Unpin, answers: mpsc::Sender<Option<Frame>>) {
+    async fn receive(
+        &self,
+        broker: i32,
+        mut from: impl AsyncRead + Unpin,
+        answers: mpsc::Sender<Option<(ApiKey, Frame)>>,
+    ) {
         let mut received = BytesMut::new();
         loop {
             while let Some(frame) = next_frame(&mut received, BYTES_MAX).unwrap() {
@@ -189,9 +194,9 @@ impl Brokers {
     }
 
     /// Writes answers until one is to be lost.
-    async fn transmit(&self, mut to: impl AsyncWrite + Unpin, mut answers: mpsc::Receiver<Option<Frame>>) {
-        while let Some(Some(answer)) = answers.recv().await {
-            self.until_for_ever(|| !self.state().are_answers_held).await;
+    async fn transmit(&self, mut to: impl AsyncWrite + Unpin, mut answers: mpsc::Receiver<Option<(ApiKey, Frame)>>) {
+        while let Some(Some((api, answer))) = answers.recv().await {
+            self.until_for_ever(|| api != ApiKey::Produce || !self.state().are_answers_held).await;
             for segment in answer.segments() {
                 if to.write_all(&segment).await.is_err() {
                     return;
@@ -201,9 +206,9 @@ impl Brokers {
     }
 
     /// The answer, or none if the connection is to break.
-    async fn answer(&self, broker: i32, frame: Bytes) -> Option<Frame> {
+    async fn answer(&self, broker: i32, frame: Bytes) -> Option<(ApiKey, Frame)> {
         let (header, body) = RequestHeader::decode(frame).unwrap();
-        match header.api {
+        let answer = match header.api {
             ApiKey::ApiVersions => reply::<ApiVersionsRequest>(&header, &versions()),
             ApiKey::Metadata => {
                 let answer = self.change(|state| {
@@ -225,7 +230,8 @@ impl Brokers {
                 reply::<FetchRequest>(&header, &self.fetch(broker, &request).await)
             }
             api => panic!("no story asks for {api}"),
-        }
+        };
+        answer.map(|answer| (header.api, answer))
     }
 
     async fn produce(&self, broker: i32, request: &ProduceRequest) -> Option<ProduceResponse> {

@@ -125,6 +125,10 @@ impl Cluster {
             version: "0".into(),
             feature_level_max: FeatureLevel(1),
         };
+        if let Some(before) = self.image.nodes().get(id).filter(|before| !before.is_fenced()).map(|before| before.epoch)
+        {
+            self.apply(&Fact::NodeFenced { node: id, epoch: before });
+        }
         self.apply(&Fact::NodeRegistered { node: id, epoch, registration: Box::new(registration) });
         self.apply(&Fact::NodeUnfenced { node: id, epoch });
         self.brokers.insert(id, broker);
