@@ -17,20 +17,30 @@
 //! | 1 formats | `config` `record` `rpc` `telemetry` `wire` | bytes and texts to values and back; logs and health |
 //! | 2 facts | `metadata` | everything that can become so, and the image it makes |
 //! | 3 minds | `controller` `replica` | pure judgement: no IO, no clock, no chance |
-//! | 4 stores and sockets | `host` `net` | the real machine behind the seams; connections between nodes |
-//! | 5 bodies | `client` `quorum` | tasks, each state with one owner |
+//! | 4 stores and sockets | `host` `log` `net` | the real machine; partitions' files; connections between nodes |
+//! | 5 bodies | `quorum` `broker` `client` | tasks, each state with one owner |
 //! | 6 doors | `server` | decode, ask one body, encode |
 //! | 7 roof | `node` `cli` | a node assembled; the command line |
+//!
+//! The control plane is `controller` (mind) and `quorum` (body); the data plane is `replica` (mind), `broker` (body)
+//! and `log` (disk). They meet only through `rpc`, also inside one process.
 //!
 //! # How things live
 //!
 //! - **A start**: `cli` reads the settings (`config`), builds the world (`host`) and starts a `node`: directory, ports,
-//!   servers, in the order of the floors. `node` stops them in the reverse order.
-//! - **A fact is agreed on**: `quorum::Quorum::propose` → Raft appends it to its log (`quorum/log.rs`, one sync for all
-//!   that has gathered) and sends it to the other controllers (`quorum/network.rs` → `net` ⇢ `server/peer.rs` →
-//!   `server/grpc/raft.rs` → their `quorum`) → a majority has synced it → every `quorum/machine.rs` applies it.
-//! - **A test of all that**: `tests/sim/` builds the same code on simulated seams, three nodes in one thread, and
-//!   crashes them by seed.
+//!   quorum, broker, doors, in the order of the floors. `node` stops them in the reverse order.
+//! - **Produce, acks=all**: `server/kafka/connection.rs` reads a frame → `dispatch.rs` → `api/produce.rs` checks the
+//!   batch (`record/check.rs`) → `broker/partition/produce.rs`: under one short lock the mind judges (`replica`), the
+//!   log appends (`log`) → followers' lanes are told (`broker/leading.rs`) ⇢ they append and acknowledge
+//!   (`broker/following.rs`) → the high watermark moves, whoever waited is answered.
+//! - **CreateTopics**: `api/create_topics.rs` → `broker/link.rs` ⇢ `server/grpc/controller.rs` → `quorum/active.rs`
+//!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
+//! committed →
+//!   `quorum/feed.rs` ⇢ `broker/subscription.rs` of every broker → `partitions.rs` opens logs, leads, follows.
+//! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
+//!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
+//! feed tells every broker.
+//! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
 //!
 //! # Absent on purpose
 //!
