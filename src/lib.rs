@@ -35,11 +35,10 @@
 //!   (`broker/following.rs`) → the high watermark moves, whoever waited is answered.
 //! - **CreateTopics**: `api/create_topics.rs` → `broker/link.rs` ⇢ `server/grpc/controller.rs` → `quorum/active.rs`
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
-//! committed →
-//!   `quorum/feed.rs` ⇢ `broker/subscription.rs` of every broker → `partitions.rs` opens logs, leads, follows.
+//!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
 //! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
 //!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
-//! feed tells every broker.
+//!   feed tells every broker.
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
 //!
 //! # Absent on purpose
