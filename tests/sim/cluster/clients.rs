@@ -79,7 +79,8 @@ async fn one_writer(cluster: &Cluster, client: &Client, writer: u16, dice: Dice)
                 cluster.on_told(written, told);
             }
             () = sleep(Duration::from_millis(dice.between(2, 40))), if is_writing => {
-                if deliveries.len() < OUTSTANDING_PER_WRITER_MAX {
+                // What is written after the last moment would not be waited for.
+                if cluster.phase() <= Phase::Calm && deliveries.len() < OUTSTANDING_PER_WRITER_MAX {
                     let partition = PartitionIndex(dice.below(PARTITIONS as u64) as i32);
                     let written = Written { writer, partition, number };
                     let value = written.value(dice.below(cluster.plan.padding_max) as usize);

@@ -200,7 +200,7 @@ pub fn run(seed: u64) -> Report {
     let mut driver = Driver {
         cluster: Arc::clone(&cluster),
         alarms,
-        watch: Watch::default(),
+        watch: Watch::new(trace.of("facts")),
         committed: Committed::default(),
         faults: None,
         dice: dice.fork(),
@@ -268,7 +268,7 @@ impl Driver {
     }
 
     fn check(&mut self, sim: &Sim<'_>) {
-        let mut wrong = self.watch.look(&self.cluster.places);
+        let mut wrong = self.watch.look(&self.cluster.places, sim.elapsed());
         for (index, offset) in std::mem::take(&mut self.cluster.history().fresh) {
             let copies = self.watch.copies(index, offset);
             if copies < MIN_INSYNC && !self.has_crashed_lately(sim) {
@@ -309,7 +309,8 @@ impl Driver {
         }
         for (index, partition) in self.watch.partitions() {
             if partition.state.leader.is_none() || partition.state.isr.len() < NAMES.len() {
-                return Some(format!("{index} is {:?}", partition.state));
+                let replicas = [0, 1, 2].map(|place| self.watch.replica(place, index));
+                return Some(format!("{index} is {:?}, {replicas:#?}", partition.state));
             }
             let replicas: Vec<_> = (0..NAMES.len()).map(|place| self.watch.replica(place, index)).collect();
             let end = replicas[0].map(|replica| replica.end);

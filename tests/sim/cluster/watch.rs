@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dohle::base::ids::{LeaderEpoch, MetadataIndex, NodeId, Offset, PartitionIndex};
 use dohle::metadata::partitions::Partition as Assigned;
@@ -17,16 +18,19 @@ use dohle::metadata::{Image, StateHash};
 
 use super::node::{Inside, NAMES, Place};
 use super::{MIN_INSYNC, PARTITIONS, TOPIC};
+use crate::world::trace::Trace;
 
 /// What is remembered from step to step.
 #[derive(Default)]
 pub struct Watch {
+    trace: Trace,
     metadata: BTreeMap<MetadataIndex, StateHash>,
     newest: Arc<Image>,
     leaders: BTreeMap<(PartitionIndex, LeaderEpoch), usize>,
     replicas: BTreeMap<(usize, PartitionIndex), Replica>,
     pub truncations: usize,
     violations: Vec<String>,
+    now: Duration,
 }
 
 /// One replica, as it was seen last.
@@ -41,6 +45,10 @@ pub struct Replica {
 }
 
 impl Watch {
+    pub fn new(trace: Trace) -> Self {
+        Self { trace, ..Self::default() }
+    }
+
     /// The newest metadata that any node has applied.
     pub fn newest(&self) -> &Arc<Image> {
         &self.newest
@@ -66,7 +74,8 @@ impl Watch {
     }
 
     /// Looks at every node, and says what is wrong.
-    pub fn look(&mut self, places: &[Place]) -> Vec<String> {
+    pub fn look(&mut self, places: &[Place], now: Duration) -> Vec<String> {
+        self.now = now;
         let inside: Vec<(usize, Inside)> =
             places.iter().enumerate().filter_map(|(at, place)| Some((at, place.inside()?))).collect();
         for (at, node) in &inside {
@@ -92,12 +101,34 @@ impl Watch {
             return;
         }
         let older = std::mem::replace(&mut self.newest, Arc::clone(image));
+        self.tell(&older, image);
         let Some(topic) = image.topics().named(TOPIC) else { return };
         for (index, now) in topic.partitions() {
             let before = older.topics().named(TOPIC).and_then(|topic| topic.partition(index));
             for why in wrong_with(now, before, image) {
                 self.violated(format!("metadata at {}, partition {index}: {why}", image.applied()));
             }
+        }
+    }
+
+    /// Writes down what has become of the nodes and the topic's partitions.
+    fn tell(&self, older: &Image, newer: &Image) {
+        let at = newer.applied();
+        for node in newer.nodes().iter().filter(|node| older.nodes().get(node.id) != Some(node)) {
+            let (id, epoch, boot) = (node.id, node.epoch, node.registration.boot);
+            let said = format!("{at}: node {id} of epoch {epoch}, after {boot:?}, is {:?}", node.state);
+            self.trace.at(self.now.as_micros(), said);
+        }
+        let Some(topic) = newer.topics().named(TOPIC) else { return };
+        for (index, new) in topic.partitions() {
+            if older.topics().named(TOPIC).and_then(|topic| topic.partition(index)) == Some(new) {
+                continue;
+            }
+            let (isr, elr): (Vec<_>, Vec<_>) = (new.isr().map(|node| node.0).collect(), new.elr().map(|it| it.0).collect());
+            let leader = new.state.leader.map(|leader| leader.0);
+            let epochs = (new.state.leader_epoch.0, new.state.partition_epoch.0);
+            let said = format!("{at}: partition {index} led by {leader:?} in {epochs:?}, isr {isr:?}, elr {elr:?}");
+            self.trace.at(self.now.as_micros(), said);
         }
     }
 
