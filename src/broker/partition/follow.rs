@@ -10,9 +10,9 @@ use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 use crate::broker::Errand;
 use crate::record::Batch;
+use crate::replica::StreamId;
 use crate::replica::effect::{FollowerEffect, Open, Opened};
 use crate::replica::follower::{Data, Follower, FollowerEffects, Leadership, Marks, Taken};
-use crate::replica::StreamId;
 
 use super::producers::info_of;
 
