@@ -15,6 +15,7 @@
 //! be current ask the quorum.
 
 mod codec;
+mod floor;
 mod log;
 mod machine;
 mod network;
@@ -35,6 +36,7 @@ mod late;
 pub use active::{Answer, Charter, SubmitError};
 pub use bootstrap::{Bootstrap, Found, Keep, Newcomer, Roster, Standing, allocate_node_id};
 pub use controller::{Controller, ControllerTasks};
+pub use floor::Floor;
 pub use handle::{ProposeError, Quorum, QuorumError, Reign, Tuning};
 pub use image::{Metadata, Published};
 pub use late::Late;

@@ -14,8 +14,8 @@ use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::{FeatureLevel, Origin};
 use dohle::metadata::{Image, codec, snapshot};
 use dohle::quorum::{
-    Charter, Controller, ControllerTasks, Machine, Member, Metadata, ProposeError, Quorum, RaftLog, Reign, SubmitError,
-    Tuning,
+    Charter, Controller, ControllerTasks, Floor, Machine, Member, Metadata, ProposeError, Quorum, RaftLog, Reign,
+    SubmitError, Tuning,
 };
 use dohle::rpc::controller as proto;
 use futures_util::{Stream, StreamExt, stream};
@@ -54,7 +54,8 @@ impl Alone {
         let world = dohle::host::world();
         let store = opened(&world, folder).await;
         let worker = world.executor.worker("raft-log");
-        let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker)).unwrap();
+        let floor = Floor::open(&*world.disk, &folder.path().join("hard_state")).unwrap();
+        let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor).unwrap();
         let (metadata, image) = Metadata::new();
         let me = Member { node: NODE, directory: DIRECTORY, address: "127.0.0.1:1".to_owned() };
         let machine = Machine::new(store, worker, metadata);
