@@ -41,6 +41,15 @@ pub(super) struct ControlPlane {
     _watching: Task,
 }
 
+impl ControlPlane {
+    /// Decides nothing more, then leaves the quorum.
+    pub async fn stop(self) {
+        let Self { quorum, controller, _tasks: tasks, _watching: watching } = self;
+        drop((watching, tasks, controller));
+        quorum.stop().await;
+    }
+}
+
 /// What a start works on.
 pub(super) struct Start<'a> {
     pub world: &'a World,

@@ -220,7 +220,9 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
     let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
-    let _peer_port = PeerPort::open(world, peers, PeerServices { control, leading: Late::default() });
+    let _peer_port =
+        PeerPort::open(world, peers, PeerServices { control, leading: Late::default(), reactors: Vec::new() });
+    let _haste = quorum.hasten(world);
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }

@@ -4,13 +4,14 @@
 //! when its record is committed or the leadership is lost; what the mind wants done outside is handed over after the
 //! lock was let go of.
 //!
-//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `lead` (what followers
-//! ask of it), `follow` (what it asks of its leader).
+//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `park` (what waits for
+//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader).
 
 mod after;
 mod fetch;
 mod follow;
 mod lead;
+mod park;
 mod produce;
 mod producers;
 
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
 use crate::base::clock::WallMillis;
@@ -36,9 +38,11 @@ use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
 use crate::replica::{LogEnds, StreamId};
 
 use after::After;
+use park::ParkedAppends;
 
 pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
 pub use lead::{LaneQueue, Pulled};
+pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
 
@@ -47,13 +51,15 @@ pub struct Surroundings {
     pub me: NodeId,
     pub world: World,
     pub errands: Errands,
+    pub(in crate::broker) suspects: Suspects,
     started: Instant,
     streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        Self { me, world, errands: Errands::default(), started: Instant::now(), streams: AtomicU64::default() }
+        let (errands, suspects) = (Errands::default(), Suspects::default());
+        Self { me, world, errands, suspects, started: Instant::now(), streams: AtomicU64::default() }
     }
 
     pub fn now(&self) -> Millis {
@@ -92,6 +98,8 @@ struct State {
     producers: Producers,
     /// Producers that wait for the high watermark.
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
+    /// Appends that wait for this replica to lead.
+    parked: ParkedAppends,
     /// Consumers that wait for something to read.
     readers: FetchWaiters<Reader>,
     readers_seen: u64,
@@ -167,6 +175,7 @@ impl Partition {
             settings,
             producers,
             writers: ProduceWaiters::default(),
+            parked: ParkedAppends::default(),
             readers: FetchWaiters::default(),
             readers_seen: 0,
             streams: Vec::new(),
@@ -199,17 +208,23 @@ impl Partition {
     pub fn take_up(self: &Arc<Self>, duty: &Duty) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, after| match duty {
-            Duty::Lead(assignment) => state.lead(self.around.me, assignment, now, after),
+            Duty::Lead(assignment) => {
+                state.lead(self.around.me, assignment, now, after)?;
+                state.append_parked(self, after);
+                Ok(())
+            }
             Duty::Follow(leadership) => {
                 state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
                 state.resign(after);
                 state.follower().follow(*leadership);
+                state.refuse_parked(after);
                 Ok(())
             }
             Duty::Wait => {
                 state.leader_hint = None;
                 state.resign(after);
                 state.follower().mind.detach();
+                state.refuse_parked(after);
                 Ok(())
             }
         })

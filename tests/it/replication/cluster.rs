@@ -295,7 +295,8 @@ impl Parts {
         let address = listener.local_addr().unwrap().to_string();
         let no_quorum: Late<Quorum> = Late::default();
         let control = Server::builder().add_service(grpc::raft::service(no_quorum));
-        let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)) };
+        let reactors = vec![world.executor.reactor("reactor")];
+        let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)), reactors };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
         let (reopened, truncated) = Default::default();
