@@ -184,6 +184,11 @@ impl Node {
         self.control.as_ref().map(|control| &control.controller)
     }
 
+    /// The broker of this node, if it is one.
+    pub fn broker(&self) -> Option<&Broker> {
+        self.data.as_ref().map(DataPlane::broker)
+    }
+
     /// Waits until the node cannot go on, and says why. Metadata that cannot be understood and a store that fails end
     /// it: going on without them would mean to contradict the others.
     pub async fn failed(&self) -> String {

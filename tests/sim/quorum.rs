@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Server;
 use turmoil::Sim;
 
+use crate::runner::{Report, Worth};
 use crate::world::Machine;
 use crate::world::dice::Dice;
 use crate::world::disk::Call;
@@ -54,17 +55,9 @@ pub enum Plant {
     RealClock,
 }
 
-/// What a run came to.
-pub struct Outcome {
-    pub trace: Trace,
-    pub acknowledged: usize,
-    pub reigns: usize,
-    pub machine_crashes: usize,
-    /// What was violated; nothing when all is well.
-    pub violations: Vec<String>,
-}
+pub const WORTH: Worth = Worth { each: &[("acknowledged", 500)], somewhere: &["leader changes", "machine crashes"] };
 
-pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
+pub fn run(seed: u64, plant: Option<Plant>) -> Report {
     let dice = Dice::new(seed);
     let trace = Trace::default();
     let cluster = Arc::new(Cluster::new(&dice, &trace));
@@ -83,13 +76,13 @@ pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
     sim.client("client", client(Arc::clone(&cluster), plant));
     let machine_crashes = with_faults(&mut sim, &cluster, &dice.fork(), &trace.of("faults"));
     let history = cluster.history();
-    Outcome {
-        trace,
-        acknowledged: history.acknowledged.len(),
-        reigns: history.reigns.len(),
-        machine_crashes,
-        violations: history.verdict(),
-    }
+    let figures = [
+        ("acknowledged", history.acknowledged.len()),
+        ("leader changes", history.reigns.len().saturating_sub(1)),
+        ("machine crashes", machine_crashes),
+    ];
+    let figures = figures.map(|(name, count)| (name.to_owned(), count as u64)).into();
+    Report { trace, figures, violations: history.verdict() }
 }
 
 /// What is shared between the simulated hosts and the checks. Nothing of it is visible to the code under test.

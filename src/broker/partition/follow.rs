@@ -11,7 +11,7 @@ use crate::broker::Errand;
 use crate::record::Batch;
 use crate::replica::effect::{FollowerEffect, Open, Opened};
 use crate::replica::follower::{Data, Follower, FollowerEffects, Leadership, Marks, Taken};
-use crate::replica::{Durability, StreamId};
+use crate::replica::StreamId;
 
 use super::producers::info_of;
 
@@ -68,9 +68,7 @@ impl Partition {
                 state.keep_snapshot();
                 state.flush_when_due(self, after);
             }
-            if state.settings.policy.durability == Durability::Fsync {
-                state.flush_when_due(self, after);
-            }
+            state.flush_if_promised(self, after);
             Ok(())
         })
     }

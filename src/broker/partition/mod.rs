@@ -35,7 +35,7 @@ use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
 use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
-use crate::replica::{LogEnds, StreamId};
+use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
 use park::ParkedAppends;
@@ -207,26 +207,27 @@ impl Partition {
     /// Takes up what metadata says. Calling it again with the same duty changes nothing.
     pub fn take_up(self: &Arc<Self>, duty: &Duty) -> Result<(), PartitionError> {
         let now = self.around.now();
-        self.within(|state, after| match duty {
-            Duty::Lead(assignment) => {
-                state.lead(self.around.me, assignment, now, after)?;
-                state.append_parked(self, after);
-                Ok(())
+        self.within(|state, after| {
+            match duty {
+                Duty::Lead(assignment) => {
+                    state.lead(self.around.me, assignment, now, after)?;
+                    state.append_parked(self, after);
+                }
+                Duty::Follow(leadership) => {
+                    state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
+                    state.resign(after);
+                    state.follower().follow(*leadership);
+                    state.refuse_parked(after);
+                }
+                Duty::Wait => {
+                    state.leader_hint = None;
+                    state.resign(after);
+                    state.follower().mind.detach();
+                    state.refuse_parked(after);
+                }
             }
-            Duty::Follow(leadership) => {
-                state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
-                state.resign(after);
-                state.follower().follow(*leadership);
-                state.refuse_parked(after);
-                Ok(())
-            }
-            Duty::Wait => {
-                state.leader_hint = None;
-                state.resign(after);
-                state.follower().mind.detach();
-                state.refuse_parked(after);
-                Ok(())
-            }
+            state.flush_if_promised(self, after);
+            Ok(())
         })
     }
 
@@ -243,9 +244,10 @@ impl Partition {
     /// The topic's settings have changed.
     pub fn configure(self: &Arc<Self>, settings: TopicSettings) {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
             state.settings = settings;
             state.log.set_options(settings.log);
+            state.flush_if_promised(self, after);
             if let Role::Leading(leader) = &mut state.role {
                 leader.on_policy_changed(settings.policy, now, &mut state.leader_effects);
             }
@@ -383,6 +385,15 @@ impl State {
     fn settle(&mut self, partition: &Arc<Partition>, after: &mut After) {
         self.settle_leading(partition, after);
         self.settle_following(partition, after);
+    }
+
+    /// Where only what is on the disk counts, all that was written has to get there; also what an earlier process has
+    /// left in the page cache: nobody else would ask for it, and without it no replica that came back would count.
+    fn flush_if_promised(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        let is_flushed = self.log.recovery_point() >= self.log.log_end();
+        if self.settings.policy.durability == Durability::Fsync && !is_flushed {
+            self.flush_when_due(partition, after);
+        }
     }
 
     fn flush_when_due(&mut self, partition: &Arc<Partition>, after: &mut After) {

@@ -11,7 +11,6 @@ use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::time::Millis;
 use crate::record::Batch;
-use crate::replica::Durability;
 use crate::replica::leader::Acks;
 use crate::replica::producers::{BatchInfo, Verdict};
 
@@ -91,9 +90,7 @@ impl State {
         if let Role::Leading(leader) = &mut self.role {
             leader.on_appended(end, now, &mut self.leader_effects);
         }
-        if self.settings.policy.durability == Durability::Fsync {
-            self.flush_when_due(partition, after);
-        }
+        self.flush_if_promised(partition, after);
         self.offer_to_followers(partition, after);
         Ok((appended.base, appended.last))
     }

@@ -6,6 +6,7 @@ mod cluster;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::NodeId;
+use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
 
 use cluster::{Cluster, until};
@@ -36,6 +37,22 @@ fn a_follower_that_was_dead_comes_back_as_another_and_catches_up() {
     cluster.tell(NodeId(2), 0, 1, 0);
     cluster.broker(1).produce_committed(0, 1, 10);
     cluster.converge(0, 1);
+}
+
+#[test]
+fn what_processes_left_in_the_page_cache_counts_again_when_they_are_back() {
+    let mut cluster = Cluster::of(2);
+    cluster.settings.policy.durability = Durability::Fsync;
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 10, 100);
+    for id in [1, 2].map(NodeId) {
+        cluster.kill(id);
+        cluster.start(id);
+        cluster.open(id, 0); // as after a crash: how much is on the disk is not known
+    }
+    cluster.elect(0, 1, 1);
+    cluster.converge(0, 1); // though nothing new is written
 }
 
 #[test]
