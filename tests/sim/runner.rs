@@ -172,7 +172,8 @@ fn child(scene: Scene, seed: u64, plant: Option<Plant>) -> Run {
     }
     let output = command.output().expect("this program can be started again");
     let said = String::from_utf8_lossy(&output.stdout);
-    let figure = |line: &str| line.split_once(' ').and_then(|(count, name)| Some((name.to_owned(), count.parse().ok()?)));
+    let figure =
+        |line: &str| line.split_once(' ').and_then(|(count, name)| Some((name.to_owned(), count.parse().ok()?)));
     Run {
         trace: fs::read(&trace).unwrap_or_default(),
         figures: said.lines().filter_map(figure).collect(),

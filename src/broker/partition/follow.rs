@@ -9,9 +9,9 @@ use crate::base::ids::{LeaderEpoch, NodeId, Offset};
 use crate::base::time::Millis;
 use crate::broker::Errand;
 use crate::record::Batch;
+use crate::replica::StreamId;
 use crate::replica::effect::{FollowerEffect, Open, Opened};
 use crate::replica::follower::{Data, Follower, FollowerEffects, Leadership, Marks, Taken};
-use crate::replica::StreamId;
 
 use super::producers::info_of;
 

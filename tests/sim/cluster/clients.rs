@@ -23,11 +23,8 @@ pub const AFTERWARDS: &str = "after";
 const WRITERS: u16 = 3;
 const OUTSTANDING_PER_WRITER_MAX: usize = 150;
 const PATIENCE: Duration = Duration::from_secs(20);
-const OPTIONS: ProducerOptions = ProducerOptions {
-    delivery_patience: PATIENCE,
-    request_patience: Duration::from_secs(5),
-    batch_bytes: 16 * 1024,
-};
+const OPTIONS: ProducerOptions =
+    ProducerOptions { delivery_patience: PATIENCE, request_patience: Duration::from_secs(5), batch_bytes: 16 * 1024 };
 
 fn client(machine: &Machine, name: &str) -> Client {
     let bootstrap = NAMES.iter().map(|name| format!("{name}:{KAFKA_PORT}")).collect();

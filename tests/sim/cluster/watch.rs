@@ -124,7 +124,8 @@ impl Watch {
             if older.topics().named(TOPIC).and_then(|topic| topic.partition(index)) == Some(new) {
                 continue;
             }
-            let (isr, elr): (Vec<_>, Vec<_>) = (new.isr().map(|node| node.0).collect(), new.elr().map(|it| it.0).collect());
+            let (isr, elr): (Vec<_>, Vec<_>) =
+                (new.isr().map(|node| node.0).collect(), new.elr().map(|it| it.0).collect());
             let leader = new.state.leader.map(|leader| leader.0);
             let epochs = (new.state.leader_epoch.0, new.state.partition_epoch.0);
             let said = format!("{at}: partition {index} led by {leader:?} in {epochs:?}, isr {isr:?}, elr {elr:?}");
