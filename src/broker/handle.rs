@@ -16,9 +16,9 @@ use super::partitions::Partitions;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
-use crate::base::executor::{Task, Worker};
+use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
-use crate::base::limits::PRODUCER_IDS_PATIENCE_MS;
+use crate::base::limits::{GOODBYE_MS_MAX, HAND_OVER_MS_MAX, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS};
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
 use crate::log::{After, DirMeta, LogError};
@@ -63,13 +63,19 @@ pub struct Identity {
 /// A started broker with its tasks; dropping it ends them.
 pub struct Running {
     pub broker: Broker,
-    _tasks: Vec<Task>,
+    session: Task,
+    _tasks: [Task; 2],
 }
 
 impl Running {
     /// Opens the log dirs and joins the cluster. Waits for the disk.
-    pub fn start(world: &World, identity: Identity, node: &Resolved) -> Result<Self, LogError> {
-        let around = Arc::new(Surroundings::new(identity.node, world.clone()));
+    pub fn start(
+        world: &World,
+        identity: Identity,
+        node: &Resolved,
+        reactors: &[Arc<dyn Reactor>],
+    ) -> Result<Self, LogError> {
+        let around = Arc::new(Surroundings::new(identity.node, world.clone()).on(reactors));
         let dirs = &identity.log_dirs;
         let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
         let partitions = Arc::new(Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()));
@@ -92,21 +98,23 @@ impl Running {
             folders,
         }));
         let spawn = |name, task| world.executor.spawn(name, task);
-        let tasks = vec![
+        let session = spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining)));
+        let tasks = [
             spawn("broker.feed", Box::pin(subscription::follow(broker.clone()))),
-            spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining))),
             spawn("broker.errands", Box::pin(runner::run(broker.clone()))),
         ];
-        Ok(Self { broker, _tasks: tasks })
+        Ok(Self { broker, session, _tasks: tasks })
     }
 
     /// Says goodbye and closes every log, so that the next start has nothing to recover. Returns the registration that
     /// ended so, if all went well.
     pub async fn stop(self) -> Option<BrokerEpoch> {
-        self.broker.0.stopping.send_replace(true);
-        drop(self._tasks);
-        let broker = self.broker.clone();
-        let worker = self.broker.0.around.world.executor.worker("log-close");
+        let Self { broker, session, _tasks } = self;
+        broker.0.stopping.send_replace(true);
+        // A controller that does not hear it will notice anyway.
+        drop(timeout(Duration::from_millis(GOODBYE_MS_MAX), session.ended()).await);
+        drop(_tasks);
+        let worker = broker.0.around.world.executor.worker("log-close");
         worker.call(move || broker.close_logs()).await
     }
 }
@@ -147,6 +155,17 @@ impl Broker {
     /// The same, for whoever waits for the next one.
     pub fn images(&self) -> watch::Receiver<Arc<Image>> {
         self.0.image.subscribe()
+    }
+
+    /// The same; but while a broker may just have died, it is waited a little for what becomes of it.
+    pub async fn settled_image(&self) -> Arc<Image> {
+        let suspects = self.0.around.suspects.all(self.0.around.now());
+        if !suspects.is_empty() {
+            let mut images = self.0.image.subscribe();
+            let is_settled = |image: &Arc<Image>| !suspects.iter().any(|node| image.nodes().is_active(*node));
+            drop(timeout(Duration::from_millis(METADATA_HELD_MS_MAX), images.wait_for(is_settled)).await);
+        }
+        self.image()
     }
 
     /// Waits until this node acts on everything up to here.
@@ -222,6 +241,21 @@ impl Broker {
         }
         self.0.image.send_replace(new);
         self.0.following.on_metadata();
+    }
+
+    /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
+    /// controller has decided it in time; says whether it led anything.
+    pub async fn hand_over(&self) -> bool {
+        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
+        let Some(epoch) = self.epoch() else { return led };
+        let command = Command::ShutDown { node: self.node(), epoch };
+        let patience = Duration::from_millis(HAND_OVER_MS_MAX);
+        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
+            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
+            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        }
+        led
     }
 
     pub(super) fn write_checkpoints(&self) {

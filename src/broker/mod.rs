@@ -17,6 +17,8 @@
 mod errands;
 mod error;
 mod folders;
+mod suspects;
+
 mod partition;
 mod partitions;
 mod settings;
@@ -44,7 +46,7 @@ pub use lanes::Home;
 pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
-    Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,
+    Duty, FetchFrom, Fetched, Isolation, LaneQueue, Parked, Partition, Produced, ProducersFound, Pulled, Surroundings,
     WaitGuard,
 };
 pub use partitions::Partitions;

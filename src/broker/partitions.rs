@@ -44,14 +44,21 @@ impl Partitions {
 
     /// Makes this node what the new image says. Waits for the disk where logs are opened or removed: for a worker.
     pub fn reconcile(&self, old: &Image, new: &Image, delta: &Delta) {
+        let mut taken_over = 0;
         for (id, changed) in &delta.topics {
             if changed.deleted {
                 self.remove_topic(*id);
             }
             let Some(topic) = new.topics().get(*id) else { continue };
             for index in &changed.partitions {
+                let led = |partition: Arc<Partition>| partition.led_epoch().is_some();
+                let led_before = self.get(*id, *index).is_some_and(led);
                 self.assign(new, topic, *index);
+                taken_over += u32::from(!led_before && self.get(*id, *index).is_some_and(led));
             }
+        }
+        if taken_over > 0 {
+            info!(event = "broker.took_over", partitions = taken_over, "this broker leads more partitions");
         }
         for node in &delta.nodes {
             self.node_changed(old, new, *node);

@@ -17,7 +17,7 @@ use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
 use dohle::quorum::{
-    Encode, Facts, Late, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning,
+    Encode, Facts, Floor, Late, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning,
 };
 use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
@@ -204,7 +204,8 @@ async fn node(cluster: Arc<Cluster>, place: usize) -> turmoil::Result {
 async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trace) -> io::Result<()> {
     let store = world.stores.open(Path::new("/data/metadata"))?;
     let worker = world.executor.worker("raft-log");
-    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker))?;
+    let floor = Floor::open(&*world.disk, Path::new("/data/metadata/hard_state"))?;
+    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor)?;
     let me = cluster.members[place].clone();
     let state = Numbers { cluster: Arc::clone(cluster), place, trace: trace.clone() };
     let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
@@ -212,7 +213,9 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
     let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
-    let _peer_port = PeerPort::open(world, peers, PeerServices { control, leading: Late::default() });
+    let _peer_port =
+        PeerPort::open(world, peers, PeerServices { control, leading: Late::default(), reactors: Vec::new() });
+    let _haste = quorum.hasten(world);
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }

@@ -4,26 +4,29 @@
 //! when its record is committed or the leadership is lost; what the mind wants done outside is handed over after the
 //! lock was let go of.
 //!
-//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `lead` (what followers
-//! ask of it), `follow` (what it asks of its leader).
+//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `park` (what waits for
+//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader).
 
 mod after;
 mod fetch;
 mod follow;
 mod lead;
+mod park;
 mod produce;
 mod producers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
 use crate::base::clock::WallMillis;
+use crate::base::executor::Reactor;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
 use crate::log::{Flush, Log, LogError};
@@ -36,9 +39,11 @@ use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
 use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
+use park::ParkedAppends;
 
 pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
 pub use lead::{LaneQueue, Pulled};
+pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
 
@@ -47,13 +52,38 @@ pub struct Surroundings {
     pub me: NodeId,
     pub world: World,
     pub errands: Errands,
+    pub(in crate::broker) suspects: Suspects,
+    /// Weak, because what runs on them holds this.
+    reactors: Vec<Weak<dyn Reactor>>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
     started: Instant,
     streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        Self { me, world, errands: Errands::default(), started: Instant::now(), streams: AtomicU64::default() }
+        Self {
+            me,
+            world,
+            errands: Errands::default(),
+            suspects: Suspects::default(),
+            reactors: Vec::new(),
+            turn: AtomicUsize::default(),
+            started: Instant::now(),
+            streams: AtomicU64::default(),
+        }
+    }
+
+    /// The same, with reactors for what must not wait for the rest of the process.
+    pub fn on(self, reactors: &[Arc<dyn Reactor>]) -> Self {
+        Self { reactors: reactors.iter().map(Arc::downgrade).collect(), ..self }
+    }
+
+    /// The reactor whose turn it is, if there is any.
+    pub(in crate::broker) fn reactor(&self) -> Option<Arc<dyn Reactor>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.reactors.get(turn % self.reactors.len().max(1))?.upgrade()
     }
 
     pub fn now(&self) -> Millis {
@@ -92,6 +122,8 @@ struct State {
     producers: Producers,
     /// Producers that wait for the high watermark.
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
+    /// Appends that wait for this replica to lead.
+    parked: ParkedAppends,
     /// Consumers that wait for something to read.
     readers: FetchWaiters<Reader>,
     readers_seen: u64,
@@ -167,6 +199,7 @@ impl Partition {
             settings,
             producers,
             writers: ProduceWaiters::default(),
+            parked: ParkedAppends::default(),
             readers: FetchWaiters::default(),
             readers_seen: 0,
             streams: Vec::new(),
@@ -200,16 +233,21 @@ impl Partition {
         let now = self.around.now();
         self.within(|state, after| {
             match duty {
-                Duty::Lead(assignment) => state.lead(self.around.me, assignment, now, after)?,
+                Duty::Lead(assignment) => {
+                    state.lead(self.around.me, assignment, now, after)?;
+                    state.append_parked(self, after);
+                }
                 Duty::Follow(leadership) => {
                     state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
                     state.resign(after);
                     state.follower().follow(*leadership);
+                    state.refuse_parked(after);
                 }
                 Duty::Wait => {
                     state.leader_hint = None;
                     state.resign(after);
                     state.follower().mind.detach();
+                    state.refuse_parked(after);
                 }
             }
             state.flush_if_promised(self, after);

@@ -97,13 +97,13 @@ fn log_files_are_sound(cluster: &Cluster) {
 }
 
 /// Runs Kafka's reader of files, which writes to standard error what it finds fault with.
-fn dump_log(arguments: &[&str]) -> String {
+pub(super) fn dump_log(arguments: &[&str]) -> String {
     let said = run(kafka_tools().arg("kafka-dump-log").args(arguments), "");
     assert_eq!(said.errors, "", "{arguments:?}");
     said.output
 }
 
-fn files(folder: &Path) -> Vec<String> {
+pub(super) fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
     paths.sort();
@@ -136,8 +136,29 @@ fn kcat_lists_produces_and_consumes() {
     assert_eq!(last, "999 key 999=value 999\n");
 }
 
+#[test]
+fn a_generic_grpc_client_finds_what_there_is_and_calls_it() {
+    if is_missing(&["go"]) {
+        return;
+    }
+    let cluster = Cluster::start(1, &[]);
+    let grpcurl = |arguments: &[&str]| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/grpcurl.sh");
+        run(command(script.to_str().unwrap()).arg("-plaintext").args(arguments), "").output
+    };
+    let services = grpcurl(&[cluster.admin(1), "list"]);
+    assert!(services.contains("dohle.admin.v1.Topics\n"), "{services}");
+    let described = grpcurl(&[cluster.admin(1), "describe", "dohle.admin.v1.Topics.Create"]);
+    assert!(described.contains("rpc Create ( .dohle.admin.v1.CreateTopicRequest )"), "{described}");
+    let topic = r#"{"name": "by-grpc", "partitions": 3, "replication_factor": 1}"#;
+    grpcurl(&["-d", topic, cluster.admin(1), "dohle.admin.v1.Topics/Create"]);
+    let found = grpcurl(&["-d", r#"{"name": "by-grpc"}"#, cluster.admin(1), "dohle.admin.v1.Topics/Describe"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["partitions"].as_array().map(Vec::len), Some(3), "{found}");
+}
+
 /// Whether a test must be skipped for want of a program. Missing programs are allowed only where nobody relies on it.
-fn is_missing(programs: &[&str]) -> bool {
+pub(super) fn is_missing(programs: &[&str]) -> bool {
     let on_path = |program: &str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
