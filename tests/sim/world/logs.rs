@@ -68,12 +68,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Logs {
         let mut line = Line::default();
         event.record(&mut line);
         let host = context.lookup_current().and_then(|span| span.extensions().get::<Host>().map(|host| host.0.clone()));
-        let host = host.unwrap_or_else(|| "?".to_owned());
         let text = format!("{} {}{}", event.metadata().level(), line.value, line.rest);
         if *event.metadata().level() == Level::ERROR {
-            self.alarms.raise(&host, text.clone());
+            self.alarms.raise(host.as_deref().unwrap_or_default(), text.clone());
         }
-        self.trace.of(&host).event(text);
+        match host {
+            Some(host) => self.trace.of(&host).event(text),
+            None => self.trace.between_turns(text),
+        }
     }
 }
 

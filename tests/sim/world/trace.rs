@@ -27,6 +27,13 @@ impl Trace {
         self.lines.lock().expect("no event panics").push(line);
     }
 
+    /// An event that belongs to nobody's turn, such as the end of a task whose process was killed. There is no
+    /// simulated clock then to read: it stands where the event before it stood.
+    pub fn between_turns(&self, what: impl Display) {
+        let line = format!("{:>9} {:<7} {what}", "-", self.who);
+        self.lines.lock().expect("no event panics").push(line);
+    }
+
     /// The whole trace, as text.
     pub fn text(&self) -> String {
         let mut text = self.lines.lock().expect("no event panics").join("\n");
