@@ -15,9 +15,9 @@ use super::create_topic;
 use crate::cluster::Cluster;
 
 /// What a program said that did what it was asked for.
-struct Said {
-    output: String,
-    errors: String,
+pub(super) struct Said {
+    pub output: String,
+    pub errors: String,
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn log_files_are_sound(cluster: &Cluster) {
 }
 
 /// Runs Kafka's reader of files, which writes to standard error what it finds fault with.
-fn dump_log(arguments: &[&str]) -> String {
+pub(super) fn dump_log(arguments: &[&str]) -> String {
     let said = run(kafka_tools().arg("kafka-dump-log").args(arguments), "");
     assert_eq!(said.errors, "", "{arguments:?}");
     said.output
 }
 
-fn files(folder: &Path) -> Vec<String> {
+pub(super) fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
     paths.sort();
@@ -137,7 +137,7 @@ fn kcat_lists_produces_and_consumes() {
 }
 
 /// Whether a test must be skipped for want of a program. Missing programs are allowed only where nobody relies on it.
-fn is_missing(programs: &[&str]) -> bool {
+pub(super) fn is_missing(programs: &[&str]) -> bool {
     let on_path = |program: &str| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -152,7 +152,7 @@ fn is_missing(programs: &[&str]) -> bool {
 }
 
 /// A program of Kafka's, told where the cluster is.
-fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
+pub(super) fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
     run(kafka_tools().args([program, "--bootstrap-server", bootstrap]).args(arguments), input)
 }
 
@@ -168,14 +168,14 @@ fn kafka_tools() -> Command {
 }
 
 /// A program that is stopped if it hangs.
-fn command(program: &str) -> Command {
+pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "300", program]);
     command
 }
 
 /// Runs a program to its end, which must be a good one.
-fn run(command: &mut Command, input: &str) -> Said {
+pub(super) fn run(command: &mut Command, input: &str) -> Said {
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // A program that does not want its input closes the pipe, and says why when it ends.

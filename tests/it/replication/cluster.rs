@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use dohle::base::ids::{
 };
 use dohle::base::time::Millis;
 use dohle::broker::{
-    Duty, Errand, Following, Home, Leading, Partition, Produced, ProducersFound, Surroundings, TopicSettings,
+    Duty, Errand, FlushAfter, Following, Home, Keep, Leading, Partition, PartitionError, Produced, ProducersFound,
+    Surroundings, TopicSettings,
 };
 use dohle::config::Roles;
 use dohle::log::{After, Known, Log, LogOptions};
@@ -35,6 +36,7 @@ use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot::Receiver;
 use tokio::time::{interval, timeout};
 use tonic::transport::Server;
 
@@ -65,6 +67,9 @@ pub struct Parts {
     /// Streams that were given up since the broker runs: each makes its partition wish to open again, after a rest.
     pub reopened: AtomicUsize,
     pub truncated: AtomicUsize,
+    /// While this is so, no flush comes to its end.
+    pub disk_hangs: AtomicBool,
+    waiting_flushes: Mutex<Vec<Arc<Partition>>>,
 }
 
 #[derive(Default)]
@@ -273,9 +278,14 @@ impl Broker {
     pub fn produce_committed(&self, index: i32, records: usize, bytes: usize) {
         let produced = self.produce(index, records, bytes, Acks::All);
         if let Some(committed) = produced.committed {
-            let waited = waiting(async { timeout(PATIENCE, committed).await });
-            waited.expect("it is committed in time").expect("the partition answers").unwrap();
+            self.wait_for(committed);
         }
+    }
+
+    /// Waits for what a partition has promised to tell.
+    pub fn wait_for(&self, promise: Receiver<Result<(), PartitionError>>) {
+        let waited = waiting(async { timeout(PATIENCE, promise).await });
+        waited.expect("it comes in time").expect("the partition answers").unwrap();
     }
 }
 
@@ -298,8 +308,9 @@ impl Parts {
         let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)) };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
-        let (reopened, truncated) = Default::default();
-        (Arc::new(Self { around, home, leading, following, reopened, truncated }), address)
+        let (reopened, truncated, disk_hangs, waiting_flushes) = Default::default();
+        let parts = Self { around, home, leading, following, reopened, truncated, disk_hangs, waiting_flushes };
+        (Arc::new(parts), address)
     }
 
     /// Does one errand, as the broker's runner does, with a controller that grants every wish.
@@ -320,11 +331,10 @@ impl Parts {
                 let partition_epoch = proposal.partition_epoch.next();
                 partition.on_proposal_outcome(&proposal, Outcome::Accepted { partition_epoch, isr });
             }
-            Errand::Flush(partition) => {
-                let flush = partition.begin_flush().unwrap();
-                flush.run().unwrap();
-                partition.flushed(&flush);
+            Errand::Flush(partition) if self.disk_hangs.load(Ordering::Relaxed) => {
+                self.waiting_flushes.lock().unwrap().push(partition);
             }
+            Errand::Flush(partition) => flush(&partition),
             Errand::WakeAt(partition, at) => {
                 let due = self.around.instant_of(at);
                 tokio::spawn(async move {
@@ -332,9 +342,27 @@ impl Parts {
                     partition.tick();
                 });
             }
+            Errand::Upkeep(_) => {} // the tests do it themselves
+            Errand::DiskFailed(_, cause) => panic!("the disk of this machine failed: {cause}"),
             Errand::Fault(_, fault) => panic!("no history of these tests may fault a replica: {fault}"),
         }
     }
+}
+
+impl Parts {
+    /// The disk answers again; says how many flushes it answers.
+    pub fn resume_disk(&self) -> usize {
+        self.disk_hangs.store(false, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut *self.waiting_flushes.lock().unwrap());
+        waiting.iter().for_each(flush);
+        waiting.len()
+    }
+}
+
+fn flush(partition: &Arc<Partition>) {
+    let flush = partition.begin_flush().unwrap();
+    flush.run().unwrap();
+    partition.flushed(&flush);
 }
 
 async fn run_errands(parts: Arc<Parts>) {
@@ -377,10 +405,13 @@ fn directory(id: NodeId) -> DirectoryId {
 fn settings() -> TopicSettings {
     TopicSettings {
         log: LogOptions::default(),
+        keep: Keep::default(),
+        flush: FlushAfter::SEGMENT,
         policy: Policy { min_insync_replicas: 1, durability: Durability::Replicated, replica_lag_time_max_ms: 60_000 },
         message_bytes_max: 32 << 20,
         keys_required: false,
         timestamps: Timestamps::Create { before_max_ms: i64::MAX, after_max_ms: i64::MAX },
+        compression: None,
         producer_idle_ms: 60_000,
     }
 }

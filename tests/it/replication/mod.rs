@@ -5,7 +5,10 @@ mod cluster;
 
 use std::sync::atomic::Ordering;
 
-use dohle::base::ids::NodeId;
+use dohle::base::ids::{NodeId, Offset};
+use dohle::broker::PartitionError;
+use dohle::log::Retention;
+use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
 
 use cluster::{Cluster, until};
@@ -110,5 +113,63 @@ fn a_deposed_leaders_waiting_producers_hear_of_it_and_leadership_may_go_round() 
         }
         // All must have it, or whoever is elected next gives up what may be committed.
         cluster.converge(0, leader);
+    }
+}
+
+#[test]
+fn records_that_a_leader_deletes_go_everywhere() {
+    let mut cluster = Cluster::of(3);
+    cluster.settings.log.segment_bytes = 5_000;
+    cluster.settings.keep.delete = Some(Retention::default());
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    for _ in 0..20 {
+        cluster.broker(1).produce_committed(0, 10, 100);
+    }
+    cluster.converge(0, 1);
+    let leader = cluster.broker(1).partition(0);
+    assert_eq!(leader.delete_before(Some(Offset(201))).err(), Some(PartitionError::OffsetOutOfRange));
+    assert!(matches!(cluster.broker(2).partition(0).delete_before(None), Err(PartitionError::NotLeader { .. })));
+
+    let deleted = leader.delete_before(Some(Offset(155))).expect("committed");
+    assert_eq!(deleted.log_start, Offset(155));
+    cluster.broker(1).wait_for(deleted.everywhere.expect("the followers are to be waited for"));
+    assert_eq!(leader.low_watermark(), Ok(Offset(155)));
+    assert!(leader.delete_before(Some(Offset(3))).expect("it is deleted already").everywhere.is_none());
+
+    let before = leader.size();
+    for broker in cluster.brokers.values() {
+        let partition = broker.partition(0);
+        assert_eq!(partition.log_ends().log_start, Offset(155));
+        assert!(partition.expire().expect("sound"), "whole segments lie below the new start");
+        partition.retire().expect("sound").0.run().expect("they are there");
+        assert!(partition.size() < before / 2, "{} of {before} bytes are left", partition.size());
+    }
+    cluster.broker(1).produce_committed(0, 1, 100);
+}
+
+#[test]
+fn with_fsync_nothing_is_committed_before_every_disk_has_it() {
+    let mut cluster = Cluster::of(3);
+    cluster.settings.policy.durability = Durability::Fsync;
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    for slow in [2, 1] {
+        cluster.broker(slow).parts().disk_hangs.store(true, Ordering::Relaxed);
+        let before = cluster.broker(1).partition(0).checkpoint()[0];
+        let mut waiting: Vec<_> =
+            (0..10).filter_map(|_| cluster.broker(1).produce(0, 1, 100, Acks::All).committed).collect();
+        assert_eq!(waiting.len(), 10);
+        let end = cluster.broker(1).end(0);
+        until("all have it in memory, and all but one on the disk", || {
+            let ends = cluster.brokers.values().map(|broker| (broker.id.0, broker.partition(0).log_ends()));
+            ends.into_iter().all(|(id, ends)| ends.end == end && (id == slow || ends.flushed_end == end))
+        });
+        assert_eq!(cluster.broker(1).partition(0).checkpoint()[0], before, "broker {slow} could lose it");
+        assert!(waiting.iter_mut().all(|committed| committed.try_recv().is_err()));
+        let flushes = cluster.broker(slow).parts().resume_disk();
+        assert_eq!(flushes, 1, "ten batches were waiting for one flush");
+        waiting.into_iter().for_each(|committed| cluster.broker(1).wait_for(committed));
     }
 }
