@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packages=(kcat default-jre-headless maven) # real clients that judge us: kcat, and Kafka's own tools
+command -v go >/dev/null || packages+=(golang-go) # builds grpcurl, which judges the admin port
 source deploy/setup.sh
 
 cargo build --bins --tests

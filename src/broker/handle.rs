@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
@@ -19,7 +19,9 @@ use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
 use crate::base::executor::{Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
-use crate::base::limits::{LOG_OPENERS, PRODUCER_IDS_PATIENCE_MS};
+use crate::base::limits::{
+    GOODBYE_MS_MAX, HAND_OVER_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
+};
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
 use crate::log::{After, DirMeta, LogError};
@@ -67,7 +69,8 @@ pub struct Identity {
 /// A started broker with its tasks; dropping it ends them.
 pub struct Running {
     pub broker: Broker,
-    _tasks: Vec<Task>,
+    session: Task,
+    _tasks: [Task; 2],
 }
 
 impl Running {
@@ -96,21 +99,23 @@ impl Running {
             folders,
         }));
         let spawn = |name, task| world.executor.spawn(name, task);
-        let tasks = vec![
+        let session = spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining)));
+        let tasks = [
             spawn("broker.feed", Box::pin(subscription::follow(broker.clone()))),
-            spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining))),
             spawn("broker.errands", Box::pin(runner::run(broker.clone()))),
         ];
-        Ok(Self { broker, _tasks: tasks })
+        Ok(Self { broker, session, _tasks: tasks })
     }
 
     /// Says goodbye and closes every log, so that the next start has nothing to recover. Returns the registration that
     /// ended so, if all went well.
     pub async fn stop(self) -> Option<BrokerEpoch> {
-        self.broker.0.stopping.send_replace(true);
-        drop(self._tasks);
-        let broker = self.broker.clone();
-        let worker = self.broker.0.around.world.executor.worker("log-close");
+        let Self { broker, session, _tasks } = self;
+        broker.0.stopping.send_replace(true);
+        // A controller that does not hear it will notice anyway.
+        drop(timeout(Duration::from_millis(GOODBYE_MS_MAX), session.ended()).await);
+        drop(_tasks);
+        let worker = broker.0.around.world.executor.worker("log-close");
         worker.call(move || broker.close_logs()).await
     }
 }
@@ -151,6 +156,17 @@ impl Broker {
     /// The same, for whoever waits for the next one.
     pub fn images(&self) -> watch::Receiver<Arc<Image>> {
         self.0.image.subscribe()
+    }
+
+    /// The same; but while a broker may just have died, it is waited a little for what becomes of it.
+    pub async fn settled_image(&self) -> Arc<Image> {
+        let suspects = self.0.around.suspects.all(self.0.around.now());
+        if !suspects.is_empty() {
+            let mut images = self.0.image.subscribe();
+            let is_settled = |image: &Arc<Image>| !suspects.iter().any(|node| image.nodes().is_active(*node));
+            drop(timeout(Duration::from_millis(METADATA_HELD_MS_MAX), images.wait_for(is_settled)).await);
+        }
+        self.image()
     }
 
     /// Waits until this node acts on everything up to here.
@@ -238,13 +254,33 @@ impl Broker {
         let deleted = Arc::clone(&delta);
         openers[0].call(move || broker.0.partitions.remove_deleted(&deleted)).await;
         let part = changed.len().div_ceil(openers.len()).max(1);
-        join_all(openers.iter().zip(changed.chunks(part)).map(|(opener, part)| {
+        let taken_over = join_all(openers.iter().zip(changed.chunks(part)).map(|(opener, part)| {
             let (broker, image, part) = (self.clone(), Arc::clone(&new), part.to_vec());
             opener.call(move || broker.0.partitions.take_up(&image, &part))
         }))
-        .await;
+        .await
+        .into_iter()
+        .sum::<usize>();
+        if taken_over > 0 {
+            info!(event = "broker.took_over", partitions = taken_over, "this broker leads more partitions");
+        }
         let broker = self.clone();
         openers[0].call(move || broker.0.partitions.settle(&old, &new, &delta)).await;
+    }
+
+    /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
+    /// controller has decided it in time; says whether it led anything.
+    pub async fn hand_over(&self) -> bool {
+        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
+        let Some(epoch) = self.epoch() else { return led };
+        let command = Command::ShutDown { node: self.node(), epoch };
+        let patience = Duration::from_millis(HAND_OVER_MS_MAX);
+        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
+            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
+            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        }
+        led
     }
 
     pub(super) fn write_checkpoints(&self) {

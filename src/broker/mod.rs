@@ -17,6 +17,8 @@
 mod errands;
 mod error;
 mod folders;
+mod suspects;
+
 mod partition;
 mod partitions;
 mod settings;
@@ -46,8 +48,8 @@ pub use lanes::Home;
 pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
-    Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,
-    WaitGuard,
+    Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, Parked, Partition, Produced, ProducersFound, Pulled,
+    Surroundings, WaitGuard,
 };
 pub use partitions::Partitions;
 pub use session::{Joining, Note};

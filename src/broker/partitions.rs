@@ -54,13 +54,18 @@ impl Partitions {
         }
     }
 
-    /// Second step: each of these partitions is opened if need be, and takes up its duty, by itself.
-    pub fn take_up(&self, image: &Image, changed: &[(TopicId, PartitionIndex)]) {
+    /// Second step: each of these partitions is opened if need be, and takes up its duty, by itself. Says how many are
+    /// led here that were not before.
+    pub fn take_up(&self, image: &Image, changed: &[(TopicId, PartitionIndex)]) -> usize {
+        let led = |partition: Arc<Partition>| partition.led_epoch().is_some();
+        let mut taken_over = 0;
         for (id, index) in changed {
-            if let Some(topic) = image.topics().get(*id) {
-                self.assign(image, topic, *index);
-            }
+            let Some(topic) = image.topics().get(*id) else { continue };
+            let led_before = self.get(*id, *index).is_some_and(led);
+            self.assign(image, topic, *index);
+            taken_over += usize::from(!led_before && self.get(*id, *index).is_some_and(led));
         }
+        taken_over
     }
 
     /// Last step: what nodes and settings have become.

@@ -1,7 +1,9 @@
 //! A node's part in the data plane: its broker, and the Kafka port in front of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Place, StartError, listen, session};
@@ -9,6 +11,7 @@ use crate::base::World;
 use crate::base::disk::Disk;
 use crate::base::executor::{Reactor, Task};
 use crate::base::ids::IncarnationId;
+use crate::base::limits::FAREWELL_MS;
 use crate::broker::{Broker, Identity, Joining, Note, Running};
 use crate::config::NodeConfig;
 use crate::config::listener::{Address, Listener};
@@ -34,6 +37,7 @@ impl DataPlane {
         place: &Place,
         admin_address: &str,
         health: &Health,
+        reactors: &[Arc<dyn Reactor>],
     ) -> Result<Self, StartError> {
         let mut bound = Vec::new();
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
@@ -46,9 +50,7 @@ impl DataPlane {
         let identity = identity(world, config, place, listeners, admin_address);
         let running = Running::start(world, identity, &config.settings)
             .map_err(|cause| StartError::LogDirs { cause: cause.to_string() })?;
-        let reactors: Vec<Arc<dyn Reactor>> =
-            REACTORS.iter().take(world.executor.cores()).map(|name| world.executor.reactor(name)).collect();
-        let port = KafkaPort::open(&running.broker, &reactors, bound);
+        let port = KafkaPort::open(&running.broker, reactors, bound);
         let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone());
         let watching = world.executor.spawn("broker.health", Box::pin(watching));
         Ok(Self { port, running, addresses: addresses.join(","), _health: watching })
@@ -61,6 +63,14 @@ impl DataPlane {
     /// Where Kafka clients are really waited for.
     pub(super) fn addresses(&self) -> &str {
         &self.addresses
+    }
+
+    /// Has other brokers lead, and tells the clients so for a while.
+    pub(super) async fn hand_over(&self) {
+        let is_wanted = self.running.broker.settings().boolean("controlled.shutdown.enable");
+        if is_wanted && self.running.broker.hand_over().await {
+            sleep(Duration::from_millis(FAREWELL_MS)).await;
+        }
     }
 
     /// Takes no more requests, says goodbye and closes the logs.
@@ -82,6 +92,11 @@ async fn watch_standing(broker: Broker, ours: IncarnationId, health: Health) {
         health.set(Condition::Broker, is_in);
         image = broker.image_after(image.applied()).await;
     }
+}
+
+/// The reactors of a node, for its Kafka connections and its replication.
+pub(super) fn reactors(world: &World) -> Vec<Arc<dyn Reactor>> {
+    REACTORS.iter().take(world.executor.cores()).map(|name| world.executor.reactor(name)).collect()
 }
 
 /// The names of the reactors' threads; as many run as there are cores, and no more than there are names.

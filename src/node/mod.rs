@@ -124,7 +124,9 @@ impl Node {
         let doors = start.doors(known.as_ref());
         let services = grpc::control(doors.bootstrap.clone(), doors.quorum.clone(), doors.controller.clone());
         let leading = Late::default();
-        let peer = PeerPort::open(world, listener, PeerServices { control: services, leading: leading.clone() });
+        let reactors = if config.roles.broker { data::reactors(world) } else { Vec::new() };
+        let services = PeerServices { control: services, leading: leading.clone(), reactors: reactors.clone() };
+        let peer = PeerPort::open(world, listener, services);
 
         let mut identity = match known {
             Some(identity) => identity,
@@ -142,7 +144,7 @@ impl Node {
         };
         let place = place(world, config, identity, peer_address)?;
         let data = if config.roles.broker {
-            let data = DataPlane::start(world, config, &place, &admin_address.to_string(), &health).await?;
+            let data = DataPlane::start(world, config, &place, &admin_address.to_string(), &health, &reactors).await?;
             leading.bring(data.broker().leading());
             Some(data)
         } else {
@@ -182,6 +184,11 @@ impl Node {
         self.control.as_ref().map(|control| &control.controller)
     }
 
+    /// The broker of this node, if it is one.
+    pub fn broker(&self) -> Option<&Broker> {
+        self.data.as_ref().map(DataPlane::broker)
+    }
+
     /// Waits until the node cannot go on, and says why. Metadata that cannot be understood and a store that fails end
     /// it: going on without them would mean to contradict the others.
     pub async fn failed(&self) -> String {
@@ -191,15 +198,21 @@ impl Node {
         }
     }
 
-    /// Stops everything, the roof first.
+    /// Stops everything, the roof first; but before that, others take over what this node leads, while it is still
+    /// there to tell everybody who they are.
     pub async fn stop(self) {
         self.health.set(Condition::Started, false);
-        if let Some(data) = self.data {
-            data.stop(&self.world, &self.config, self.place.incarnation).await;
+        if let Some(data) = &self.data {
+            data.hand_over().await;
         }
         if let Some(control) = &self.control {
             control.quorum.hand_over().await;
-            control.quorum.stop().await;
+        }
+        if let Some(data) = self.data {
+            data.stop(&self.world, &self.config, self.place.incarnation).await;
+        }
+        if let Some(control) = self.control {
+            control.stop().await;
         }
         info!(event = "node.stopped", "the node has stopped");
     }

@@ -301,6 +301,12 @@ impl Batch {
         self.reseal();
     }
 
+    /// Numbers the records for an idempotent producer that sends them once more as new ones.
+    pub fn number(&mut self, base_sequence: i32) {
+        self.header.base_sequence = base_sequence;
+        self.reseal();
+    }
+
     /// Corrects the largest timestamp; the time index and retention rely on it.
     pub(super) fn correct_max_timestamp(&mut self, max_timestamp: WallMillis) {
         self.header.max_timestamp = max_timestamp;

@@ -9,6 +9,7 @@ mod clients;
 mod cluster;
 mod controller;
 mod process;
+mod quorum;
 mod replication;
 mod seams;
 mod server;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::Produced;
 use super::lead::LaneQueue;
 use crate::broker::{Errand, Errands, Partition, PartitionError};
 use crate::log::LogError;
@@ -13,10 +14,14 @@ use crate::replica::StreamId;
 /// A producer that waits.
 type Writer = oneshot::Sender<Result<(), PartitionError>>;
 
+/// A producer whose append was parked.
+type Appender = oneshot::Sender<Result<Produced, PartitionError>>;
+
 /// Gathered under the lock, carried out after it. Empty lists cost nothing.
 #[derive(Default)]
 pub(super) struct After {
     answers: Vec<(Writer, Result<(), PartitionError>)>,
+    appends: Vec<(Appender, Result<Produced, PartitionError>)>,
     wakes: Vec<Arc<Notify>>,
     lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
     errands: Vec<Errand>,
@@ -25,6 +30,10 @@ pub(super) struct After {
 impl After {
     pub(super) fn answer(&mut self, writer: Writer, answer: Result<(), PartitionError>) {
         self.answers.push((writer, answer));
+    }
+
+    pub(super) fn produced(&mut self, appender: Appender, outcome: Result<Produced, PartitionError>) {
+        self.appends.push((appender, outcome));
     }
 
     pub(super) fn wake(&mut self, reader: Arc<Notify>) {
@@ -59,6 +68,9 @@ impl After {
         for (writer, answer) in self.answers {
             // A client that has gone away waits for nothing.
             drop(writer.send(answer));
+        }
+        for (appender, outcome) in self.appends {
+            drop(appender.send(outcome));
         }
         self.wakes.iter().for_each(|reader| reader.notify_one());
         if !self.errands.is_empty() {

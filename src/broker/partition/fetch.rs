@@ -89,14 +89,17 @@ impl Partition {
         }
     }
 
-    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads.
+    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads. Where a
+    /// leader is awaited, it is notified of that one.
     pub fn wait_for(self: &Arc<Self>, offset: Offset, wake: &Arc<Notify>) -> WaitGuard {
+        let awaits_leader = self.awaits_leader();
         let mut state = self.lock();
         state.readers_seen += 1;
         let number = state.readers_seen;
         let reader = Reader { number, wake: Arc::clone(wake) };
         let readable = match &state.role {
             Role::Leading(leader) => Some(leader.high_watermark()),
+            Role::Following(_) if awaits_leader => Some(offset),
             _ => None,
         };
         match readable {

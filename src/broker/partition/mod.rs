@@ -4,14 +4,16 @@
 //! when its record is committed or the leadership is lost; what the mind wants done outside is handed over after the
 //! lock was let go of.
 //!
-//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `lead` (what followers
-//! ask of it), `follow` (what it asks of its leader), `upkeep` and `compact` (what goes).
+//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `park` (what waits for
+//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader), `upkeep` and `compact` (what
+//! goes).
 
 mod after;
 mod compact;
 mod fetch;
 mod follow;
 mod lead;
+mod park;
 mod produce;
 mod producers;
 mod upkeep;
@@ -24,6 +26,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
 use crate::base::clock::WallMillis;
@@ -39,9 +42,11 @@ use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
 use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
+use park::ParkedAppends;
 
 pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
 pub use lead::{LaneQueue, Pulled};
+pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
 pub use upkeep::Deleted;
@@ -51,13 +56,15 @@ pub struct Surroundings {
     pub me: NodeId,
     pub world: World,
     pub errands: Errands,
+    pub(in crate::broker) suspects: Suspects,
     started: Instant,
     streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        Self { me, world, errands: Errands::default(), started: Instant::now(), streams: AtomicU64::default() }
+        let (errands, suspects) = (Errands::default(), Suspects::default());
+        Self { me, world, errands, suspects, started: Instant::now(), streams: AtomicU64::default() }
     }
 
     pub fn now(&self) -> Millis {
@@ -98,6 +105,8 @@ struct State {
     producers: Producers,
     /// Producers that wait for the high watermark.
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
+    /// Appends that wait for this replica to lead.
+    parked: ParkedAppends,
     /// Consumers that wait for something to read.
     readers: FetchWaiters<Reader>,
     readers_seen: u64,
@@ -184,6 +193,7 @@ impl Partition {
             settings,
             producers,
             writers: ProduceWaiters::default(),
+            parked: ParkedAppends::default(),
             readers: FetchWaiters::default(),
             readers_seen: 0,
             streams: Vec::new(),
@@ -221,23 +231,28 @@ impl Partition {
     /// Takes up what metadata says. Calling it again with the same duty changes nothing.
     pub fn take_up(self: &Arc<Self>, duty: &Duty) -> Result<(), PartitionError> {
         let now = self.around.now();
-        self.within(|state, after| match duty {
-            Duty::Lead(assignment) => {
-                state.enter_upkeep(self, after);
-                state.lead(self.around.me, assignment, now, after)
+        self.within(|state, after| {
+            match duty {
+                Duty::Lead(assignment) => {
+                    state.enter_upkeep(self, after);
+                    state.lead(self.around.me, assignment, now, after)?;
+                    state.append_parked(self, after);
+                }
+                Duty::Follow(leadership) => {
+                    state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
+                    state.resign(after);
+                    state.follower().follow(*leadership);
+                    state.refuse_parked(after);
+                }
+                Duty::Wait => {
+                    state.leader_hint = None;
+                    state.resign(after);
+                    state.follower().mind.detach();
+                    state.refuse_parked(after);
+                }
             }
-            Duty::Follow(leadership) => {
-                state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
-                state.resign(after);
-                state.follower().follow(*leadership);
-                Ok(())
-            }
-            Duty::Wait => {
-                state.leader_hint = None;
-                state.resign(after);
-                state.follower().mind.detach();
-                Ok(())
-            }
+            state.flush_if_promised(self, after);
+            Ok(())
         })
     }
 
@@ -258,6 +273,7 @@ impl Partition {
             state.settings = settings;
             state.log.set_options(settings.log);
             state.upkeep_when_due(self, after);
+            state.flush_if_promised(self, after);
             if let Role::Leading(leader) = &mut state.role {
                 leader.on_policy_changed(settings.policy, now, &mut state.leader_effects);
             }
@@ -416,6 +432,15 @@ impl State {
             let at = now.plus(ms);
             self.flush_at = Some(at);
             after.errand(Errand::WakeAt(Arc::clone(partition), at));
+        }
+    }
+
+    /// Where only what is on the disk counts, all that was written has to get there; also what an earlier process has
+    /// left in the page cache: nobody else would ask for it, and without it no replica that came back would count.
+    fn flush_if_promised(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        let is_flushed = self.log.recovery_point() >= self.log.log_end();
+        if self.settings.policy.durability == Durability::Fsync && !is_flushed {
+            self.flush_when_due(partition, after);
         }
     }
 

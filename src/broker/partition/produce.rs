@@ -30,34 +30,42 @@ impl Partition {
     ///
     /// What comes back waits for the high watermark without a deadline: how long a client waits is the door's to say.
     pub fn produce(self: &Arc<Self>, mut batches: Vec<Batch>, acks: Acks) -> Result<Produced, PartitionError> {
-        let (now, wall) = (self.around.now(), self.around.wall());
-        self.within(|state, after| {
-            let hint = state.leader_hint;
-            let Role::Leading(leader) = &state.role else { return Err(PartitionError::NotLeader { hint }) };
-            leader.may_append(acks)?;
-            let epoch = leader.leader_epoch();
-            let infos: Vec<BatchInfo> = batches.iter().map(info_of).collect();
-            let (base, last) = match state.producers.check(&infos, leader.high_watermark()) {
-                Verdict::Append => state.append(self, &mut batches, epoch, now, wall, after)?,
-                Verdict::Duplicate { base_offset, last_offset, .. } => (base_offset, last_offset),
-                Verdict::OutOfOrderSequence { expected } => {
-                    return Err(PartitionError::OutOfOrderSequence { expected: expected.0 });
-                }
-                Verdict::InvalidProducerEpoch { .. } => return Err(PartitionError::InvalidProducerEpoch),
-                Verdict::TooManyProducers => return Err(PartitionError::TooManyProducers),
-            };
-            let stamped = batches.first().filter(|batch| batch.header().attributes.has_append_time());
-            Ok(Produced {
-                base,
-                append_time: stamped.map(|batch| batch.header().max_timestamp),
-                log_start: state.log.log_start(),
-                committed: (acks == Acks::All).then(|| state.wait_for_commit(last)).flatten(),
-            })
-        })
+        self.within(|state, after| state.produce(self, &mut batches, acks, after))
     }
 }
 
 impl State {
+    pub(super) fn produce(
+        &mut self,
+        partition: &Arc<Partition>,
+        batches: &mut [Batch],
+        acks: Acks,
+        after: &mut After,
+    ) -> Result<Produced, PartitionError> {
+        let (now, wall) = (partition.around.now(), partition.around.wall());
+        let hint = self.leader_hint;
+        let Role::Leading(leader) = &self.role else { return Err(PartitionError::NotLeader { hint }) };
+        leader.may_append(acks)?;
+        let epoch = leader.leader_epoch();
+        let infos: Vec<BatchInfo> = batches.iter().map(info_of).collect();
+        let (base, last) = match self.producers.check(&infos, leader.high_watermark()) {
+            Verdict::Append => self.append(partition, batches, epoch, now, wall, after)?,
+            Verdict::Duplicate { base_offset, last_offset, .. } => (base_offset, last_offset),
+            Verdict::OutOfOrderSequence { expected } => {
+                return Err(PartitionError::OutOfOrderSequence { expected: expected.0 });
+            }
+            Verdict::InvalidProducerEpoch { .. } => return Err(PartitionError::InvalidProducerEpoch),
+            Verdict::TooManyProducers => return Err(PartitionError::TooManyProducers),
+        };
+        let stamped = batches.first().filter(|batch| batch.header().attributes.has_append_time());
+        Ok(Produced {
+            base,
+            append_time: stamped.map(|batch| batch.header().max_timestamp),
+            log_start: self.log.log_start(),
+            committed: (acks == Acks::All).then(|| self.wait_for_commit(last)).flatten(),
+        })
+    }
+
     fn append(
         &mut self,
         partition: &Arc<Partition>,

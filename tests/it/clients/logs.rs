@@ -26,9 +26,9 @@ fn kafkas_tools_agree_with_what_is_deleted_and_compacted() {
     assert_eq!(consumed(&cluster, "keyed"), keys, "after kill -9");
     assert_eq!(offsets(&cluster, "asked", "-2"), "asked:0:1234\n");
     cluster.stop(1);
-    for topic in ["asked", "large", "keyed"] {
-        files_are_sound(&cluster, topic);
-    }
+    let [asked, large, _] = ["asked", "large", "keyed"].map(|topic| files_are_sound(&cluster, topic));
+    assert!(asked.contains("compresscodec: zstd") && !asked.contains("compresscodec: none"), "packed by the leader");
+    assert!(large.contains("LogAppendTime: ") && !large.contains("CreateTime: "), "stamped by the leader");
 }
 
 /// Lines that look alike, a key before each: 100 bytes or so.
@@ -61,7 +61,7 @@ fn log_bytes(cluster: &Cluster, topic: &str) -> u64 {
 }
 
 fn records_are_deleted_by_request(cluster: &mut Cluster) {
-    create_topic(&cluster.client(), "asked", (1, 1), &[]);
+    create_topic(&cluster.client(), "asked", (1, 1), &[("compression.type", "zstd")]);
     produce(cluster, "asked", "none", &lines(2_000));
     let mut wish = NamedTempFile::new().unwrap();
     write!(wish, r#"{{"partitions":[{{"topic":"asked","partition":0,"offset":1234}}],"version":1}}"#).unwrap();
@@ -84,7 +84,12 @@ fn last_of_largest_time(cluster: &Cluster) -> String {
 }
 
 fn segments_are_deleted_by_size(cluster: &mut Cluster) {
-    let settings = [("segment.bytes", "1048576"), ("retention.bytes", "1500000"), ("file.delete.delay.ms", "100")];
+    let settings = [
+        ("segment.bytes", "1048576"),
+        ("retention.bytes", "1500000"),
+        ("file.delete.delay.ms", "100"),
+        ("message.timestamp.type", "LogAppendTime"),
+    ];
     create_topic(&cluster.client(), "large", (1, 1), &settings);
     produce(cluster, "large", "none", &lines(RECORDS + 20_000));
     let bootstrap = cluster.bootstrap();
@@ -135,8 +140,8 @@ fn keys_are_compacted(cluster: &mut Cluster) -> BTreeMap<String, String> {
     keys
 }
 
-/// Kafka's reader finds fault with nothing, not even where it compares an index with its log.
-fn files_are_sound(cluster: &Cluster, topic: &str) {
+/// Kafka's reader finds fault with nothing, not even where it compares an index with its log. What it says of the log.
+fn files_are_sound(cluster: &Cluster, topic: &str) -> String {
     let files = files(&cluster.partition_folder(1, &format!("{topic}-0")));
     let of_kind = |kind: &str| files.iter().filter(|path| path.ends_with(kind)).cloned().collect::<Vec<_>>();
     let (logs, indexes) = (of_kind(".log"), [of_kind(".index"), of_kind(".timeindex")].concat());
@@ -148,4 +153,5 @@ fn files_are_sound(cluster: &Cluster, topic: &str) {
     for file in [indexes, of_kind(".snapshot")].concat() {
         dump_log(&["--files", &file]);
     }
+    dump
 }

@@ -136,6 +136,27 @@ fn kcat_lists_produces_and_consumes() {
     assert_eq!(last, "999 key 999=value 999\n");
 }
 
+#[test]
+fn a_generic_grpc_client_finds_what_there_is_and_calls_it() {
+    if is_missing(&["go"]) {
+        return;
+    }
+    let cluster = Cluster::start(1, &[]);
+    let grpcurl = |arguments: &[&str]| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/grpcurl.sh");
+        run(command(script.to_str().unwrap()).arg("-plaintext").args(arguments), "").output
+    };
+    let services = grpcurl(&[cluster.admin(1), "list"]);
+    assert!(services.contains("dohle.admin.v1.Topics\n"), "{services}");
+    let described = grpcurl(&[cluster.admin(1), "describe", "dohle.admin.v1.Topics.Create"]);
+    assert!(described.contains("rpc Create ( .dohle.admin.v1.CreateTopicRequest )"), "{described}");
+    let topic = r#"{"name": "by-grpc", "partitions": 3, "replication_factor": 1}"#;
+    grpcurl(&["-d", topic, cluster.admin(1), "dohle.admin.v1.Topics/Create"]);
+    let found = grpcurl(&["-d", r#"{"name": "by-grpc"}"#, cluster.admin(1), "dohle.admin.v1.Topics/Describe"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["partitions"].as_array().map(Vec::len), Some(3), "{found}");
+}
+
 /// Whether a test must be skipped for want of a program. Missing programs are allowed only where nobody relies on it.
 pub(super) fn is_missing(programs: &[&str]) -> bool {
     let on_path = |program: &str| {

@@ -21,7 +21,7 @@ use dohle::broker::{
     Surroundings, TopicSettings,
 };
 use dohle::config::Roles;
-use dohle::log::{After, Known, Log, LogOptions};
+use dohle::log::{After, Known, Log, LogOptions, Step};
 use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::FeatureLevel;
 use dohle::metadata::{Fact, Image};
@@ -186,6 +186,12 @@ impl Cluster {
         self.folders[&id].path().join(format!("topic-{index}"))
     }
 
+    /// A broker that is dead loses a partition's files.
+    pub fn wipe(&self, id: NodeId, index: i32) {
+        assert!(!self.brokers.contains_key(&id), "broker {id} runs");
+        std::fs::remove_dir_all(self.log_folder(id, index)).unwrap();
+    }
+
     /// The bytes of a partition on the disk of a broker.
     pub fn bytes(&self, id: i32, index: i32) -> Vec<u8> {
         segment_bytes(&self.log_folder(NodeId(id), index))
@@ -274,6 +280,26 @@ impl Broker {
         self.partition(index).produce(vec![builder.build()], acks).unwrap()
     }
 
+    /// Appends one record with a key.
+    pub fn produce_key(&self, index: i32, key: &str, value: &[u8]) {
+        let batch = BatchBuilder::new().record(WallMillis(1), Some(key.as_bytes()), Some(value), &[]).build();
+        self.partition(index).produce(vec![batch], Acks::Leader).unwrap();
+    }
+
+    /// Does a pass of compaction over a partition, which must be worth it.
+    pub fn compact(&self, index: i32) {
+        let partition = self.partition(index);
+        let dirt = partition.dirt().unwrap().expect("there is something to compact");
+        let mut pass = partition.begin_compaction(&dirt, 1 << 20).unwrap().unwrap();
+        loop {
+            match pass.step().unwrap() {
+                Step::More { .. } => {}
+                Step::Swap(cleaned) => partition.swap(*cleaned).unwrap().unwrap().run().unwrap(),
+                Step::Done { cleaned_to } => return partition.compacted(cleaned_to),
+            }
+        }
+    }
+
     /// Appends, and waits until it is committed.
     pub fn produce_committed(&self, index: i32, records: usize, bytes: usize) {
         let produced = self.produce(index, records, bytes, Acks::All);
@@ -305,7 +331,8 @@ impl Parts {
         let address = listener.local_addr().unwrap().to_string();
         let no_quorum: Late<Quorum> = Late::default();
         let control = Server::builder().add_service(grpc::raft::service(no_quorum));
-        let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)) };
+        let reactors = vec![world.executor.reactor("reactor")];
+        let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)), reactors };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
         let (reopened, truncated, disk_hangs, waiting_flushes) = Default::default();

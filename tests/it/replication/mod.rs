@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{NodeId, Offset};
 use dohle::broker::PartitionError;
-use dohle::log::Retention;
+use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
 
@@ -39,6 +39,22 @@ fn a_follower_that_was_dead_comes_back_as_another_and_catches_up() {
     cluster.tell(NodeId(2), 0, 1, 0);
     cluster.broker(1).produce_committed(0, 1, 10);
     cluster.converge(0, 1);
+}
+
+#[test]
+fn what_processes_left_in_the_page_cache_counts_again_when_they_are_back() {
+    let mut cluster = Cluster::of(2);
+    cluster.settings.policy.durability = Durability::Fsync;
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 10, 100);
+    for id in [1, 2].map(NodeId) {
+        cluster.kill(id);
+        cluster.start(id);
+        cluster.open(id, 0); // as after a crash: how much is on the disk is not known
+    }
+    cluster.elect(0, 1, 1);
+    cluster.converge(0, 1); // though nothing new is written
 }
 
 #[test]
@@ -172,4 +188,34 @@ fn with_fsync_nothing_is_committed_before_every_disk_has_it() {
         assert_eq!(flushes, 1, "ten batches were waiting for one flush");
         waiting.into_iter().for_each(|committed| cluster.broker(1).wait_for(committed));
     }
+}
+
+#[test]
+fn a_new_follower_copies_a_compacted_log_with_its_gaps() {
+    let mut cluster = Cluster::of(2);
+    cluster.settings.log.segment_bytes = 5_000;
+    cluster.settings.log.tail_bytes = 0; // or what was replaced could come from memory
+    cluster.settings.keep.compact =
+        Some(CompactionRules { dirty_millionths_min: 0, lag_ms_min: 0, lag_ms_max: i64::MAX, delete_retention_ms: 0 });
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    for number in 0..200 {
+        cluster.broker(1).produce_key(0, &format!("key {}", number % 7), &[0; 100]);
+    }
+    cluster.broker(1).produce_committed(0, 1, 10);
+    let (leader, full) = (cluster.broker(1).partition(0), cluster.bytes(1, 0).len());
+    until("what is closed is durable and committed", || {
+        leader.dirt().unwrap().is_some_and(|dirt| dirt.until > Offset(150))
+    });
+    cluster.broker(1).compact(0);
+    assert!(leader.size() < full as u64 / 3, "{} of {full} bytes are left", leader.size());
+
+    cluster.kill(NodeId(2));
+    cluster.wipe(NodeId(2), 0);
+    cluster.start(NodeId(2));
+    cluster.open(NodeId(2), 0);
+    cluster.tell(NodeId(2), 0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 10);
+    cluster.converge(0, 1);
+    assert_eq!(cluster.broker(2).end(0), Offset(202));
 }

@@ -10,8 +10,9 @@
 //! sent again in full.
 //!
 //! Answers: OFFSET_OUT_OF_RANGE; FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; from 12 on a diverging epoch;
-//! NOT_LEADER_OR_FOLLOWER, with the leader from 12 on and its address from 16 on; UNKNOWN_TOPIC_OR_PARTITION,
-//! UNKNOWN_TOPIC_ID; CLUSTER_AUTHORIZATION_FAILED to who says that it is a broker: ours replicate by another way.
+//! NOT_LEADER_OR_FOLLOWER, with the leader from 12 on and its address from 16 on, and not before a moment has passed
+//! where that leader may just have died; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; CLUSTER_AUTHORIZATION_FAILED to
+//! who says that it is a broker: ours replicate by another way.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
+use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{FetchFrom, Fetched, Isolation, Partition, PartitionError, WaitGuard};
 use crate::log::{Read, Slice};
 use crate::metadata::Image;
@@ -69,6 +71,8 @@ struct Fetch {
     bytes_min: usize,
     bytes_max: usize,
     deadline: Instant,
+    /// Until then nobody is told of a leader that may just have died.
+    held_until: Instant,
 }
 
 impl Fetch {
@@ -94,6 +98,7 @@ impl Fetch {
             bytes_min: bytes(request.min_bytes),
             bytes_max: bytes(request.max_bytes).min(asked.door().fetch_bytes_max),
             deadline: Instant::now() + max_wait,
+            held_until: Instant::now() + max_wait.min(Duration::from_millis(PARKED_MS_MAX)),
         }
     }
 
@@ -117,16 +122,26 @@ impl Fetch {
             };
             let max_bytes = from.max_bytes;
             let outcome = partition.clone().and_then(|partition| partition.fetch(&from));
-            look.note(&outcome, max_bytes);
+            if self.is_held(partition, &outcome) {
+                look.has_held = true;
+            } else {
+                look.note(&outcome, max_bytes);
+            }
             look.outcomes.push(outcome);
         }
         look
     }
 
+    /// Whether an outcome is kept back, because it would send the client to a leader that may just have died.
+    fn is_held(&self, partition: &Result<Arc<Partition>, PartitionError>, outcome: &Outcome) -> bool {
+        let Err(PartitionError::NotLeader { .. }) = outcome else { return false };
+        partition.as_ref().is_ok_and(|partition| partition.awaits_leader()) && Instant::now() < self.held_until
+    }
+
     /// Looks again whenever something has happened, until there is enough or time is up.
     async fn wait(&self, mut look: Look) -> Look {
-        let mut time_is_up = pin!(sleep_until(self.deadline));
         while !look.is_enough(self) {
+            let mut time_is_up = pin!(sleep_until(if look.has_held { self.held_until } else { self.deadline }));
             let news = Arc::new(Notify::new());
             let mut notified = pin!(news.notified());
             notified.as_mut().enable(); // before anybody can notify
@@ -134,7 +149,9 @@ impl Fetch {
             tokio::select! {
                 biased;
                 () = notified => {}
-                () = &mut time_is_up => return look,
+                () = &mut time_is_up => if !look.has_held {
+                    return look;
+                },
             }
             look = self.look();
         }
@@ -144,8 +161,14 @@ impl Fetch {
     /// Asks every partition for a sign of what lies beyond what has been seen of it.
     fn wait_for_news(&self, look: &Look, news: &Arc<Notify>) -> Vec<WaitGuard> {
         let pairs = self.partitions.iter().zip(&look.outcomes);
-        let seen = pairs.filter_map(|(partition, outcome)| Some((partition.as_ref().ok()?, outcome.as_ref().ok()?)));
-        seen.map(|(partition, fetched)| partition.wait_for(readable_end(fetched, self.isolation), news)).collect()
+        let known = pairs.zip(self.wanted()).filter_map(|((partition, outcome), wanted)| {
+            let seen = match outcome {
+                Ok(fetched) => readable_end(fetched, self.isolation),
+                Err(_) => Offset(wanted.fetch_offset), // it is held
+            };
+            Some(partition.as_ref().ok()?.wait_for(seen, news))
+        });
+        known.collect()
     }
 
     fn response(self, asked: &Asked, look: Look) -> FetchResponse {
@@ -174,19 +197,24 @@ impl Fetch {
     }
 }
 
+/// What was found in one partition.
+type Outcome = Result<Fetched, PartitionError>;
+
 /// What one look at all partitions has found, in their order.
 #[derive(Default)]
 struct Look {
-    outcomes: Vec<Result<Fetched, PartitionError>>,
+    outcomes: Vec<Outcome>,
     bytes: usize,
     /// Something that the client should know now.
     is_urgent: bool,
     /// Some of it has to be read from the disk.
     has_cold: bool,
+    /// Some of it is not told yet.
+    has_held: bool,
 }
 
 impl Look {
-    fn note(&mut self, outcome: &Result<Fetched, PartitionError>, max_bytes: usize) {
+    fn note(&mut self, outcome: &Outcome, max_bytes: usize) {
         match outcome {
             Err(_) => self.is_urgent = true,
             Ok(fetched) => {
