@@ -12,7 +12,7 @@ use bytes::Bytes;
 use dohle::base::executor::BoxFuture;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::{Connection, Listener};
-use dohle::quorum::{Encode, Facts, Late, Machine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
+use dohle::quorum::{Encode, Facts, Floor, Late, Machine, Member, ProposeError, Quorum, RaftLog, State, Tuning};
 use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
 use tempfile::TempDir;
@@ -128,7 +128,8 @@ async fn start(me: Member, listener: Box<dyn Listener>, folder: &TempDir, seen: 
     let world = dohle::host::world();
     let store = world.stores.open(folder.path()).unwrap();
     let worker = world.executor.worker("raft-log");
-    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker)).unwrap();
+    let floor = Floor::open(&*world.disk, &folder.path().join("hard_state")).unwrap();
+    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor).unwrap();
     let quorum =
         Quorum::start(&world, me, log, Machine::new(store, worker, Counted(Arc::clone(seen))), SLOW).await.unwrap();
     let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
