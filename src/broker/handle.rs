@@ -17,7 +17,7 @@ use super::partitions::Partitions;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
-use crate::base::executor::{Task, Worker};
+use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
 use crate::base::limits::{
     GOODBYE_MS_MAX, HAND_OVER_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
@@ -77,8 +77,13 @@ pub struct Running {
 
 impl Running {
     /// Opens the log dirs and joins the cluster. Waits for the disk.
-    pub fn start(world: &World, identity: Identity, node: &Resolved) -> Result<Self, LogError> {
-        let around = Arc::new(Surroundings::new(identity.node, world.clone()));
+    pub fn start(
+        world: &World,
+        identity: Identity,
+        node: &Resolved,
+        reactors: &[Arc<dyn Reactor>],
+    ) -> Result<Self, LogError> {
+        let around = Arc::new(Surroundings::new(identity.node, world.clone()).on(reactors));
         let dirs = &identity.log_dirs;
         let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
         let partitions = Arc::new(Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()));

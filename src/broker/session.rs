@@ -166,6 +166,12 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
                 }
                 let applied = broker.image().applied().0;
                 say(&up, Message::Heartbeat(proto::Heartbeat { applied, leaders_ready: applied })).await?;
+                let around = &broker.0.around;
+                let lost = around.suspects.all(around.now());
+                if !lost.is_empty() {
+                    let node_ids = lost.into_iter().map(|node| node.0).collect();
+                    say(&up, Message::Lost(proto::Lost { node_ids })).await?;
+                }
             }
         }
     }

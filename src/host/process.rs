@@ -32,6 +32,12 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
+/// What this machine is called, if it has a name.
+pub fn hostname() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty() && name != "(none)")
+}
+
 /// The number of this process.
 pub fn id() -> u32 {
     std::process::id()

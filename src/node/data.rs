@@ -16,7 +16,7 @@ use crate::base::ids::{BrokerEpoch, IncarnationId};
 use crate::base::limits::FAREWELL_MS;
 use crate::broker::{Broker, Identity, Joining, Note, Running};
 use crate::config::NodeConfig;
-use crate::config::listener::{Address, Listener};
+use crate::config::listener::Listener;
 use crate::log::{After, DirMeta};
 use crate::metadata::nodes::{Boot, Listener as Advertised, Registration};
 use crate::metadata::record::FeatureLevel;
@@ -45,12 +45,13 @@ impl DataPlane {
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let (socket, address) = listen(world, "a Kafka listener", &listener.bind).await?;
-            listeners.push(advertised(listener, address.port()));
+            listeners.push(advertised(listener, address.port(), config.hostname.as_deref()));
             addresses.push(address.to_string());
-            bound.push(Bound { name: listener.name.clone(), listener: socket });
+            let is_guessed = is_guessed(listener);
+            bound.push(Bound { name: listener.name.clone(), is_guessed, listener: socket });
         }
         let identity = identity(world, config, place, listeners, admin_address);
-        let running = Running::start(world, identity, &config.settings)
+        let running = Running::start(world, identity, &config.settings, reactors)
             .map_err(|cause| StartError::LogDirs { cause: cause.to_string() })?;
         let port = KafkaPort::open(&running.broker, reactors, bound);
         let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone());
@@ -169,25 +170,33 @@ fn note(world: &World, config: &NodeConfig, place: &Place, write: WriteNote) -> 
     Arc::new(move |epoch| write(&*disk, &folder, epoch, incarnation))
 }
 
-/// What clients are told of a listener: what was set, or where it listens.
-fn advertised(listener: &Listener, port: u16) -> Advertised {
-    let told = listener.advertised.clone().unwrap_or_else(|| Address {
-        host: if listener.bind.is_wildcard() { LOCALHOST.to_owned() } else { listener.bind.host.clone() },
-        port: 0,
-    });
-    if listener.advertised.is_none() && listener.bind.is_wildcard() {
+/// What clients are told of a listener: what was set, where it listens, or what the machine is called.
+fn advertised(listener: &Listener, port: u16, hostname: Option<&str>) -> Advertised {
+    let host = match &listener.advertised {
+        Some(set) => &set.host,
+        None if is_guessed(listener) => hostname.unwrap_or(LOCALHOST),
+        None => &listener.bind.host,
+    };
+    let set_port = listener.advertised.as_ref().map_or(0, |set| set.port);
+    if is_guessed(listener) {
         warn!(
-            event = "kafka.advertises_localhost",
+            event = "kafka.advertises_guess",
             listener = %listener.name,
-            "clients on other machines will be told to connect to localhost; set advertised.listeners or --advertise"
+            host,
+            "other brokers will tell clients to find this one there; set advertised.listeners or --advertise"
         );
     }
     Advertised {
         name: listener.name.clone(),
-        host: told.host,
-        port: if told.port == 0 { port } else { told.port },
+        host: host.to_owned(),
+        port: if set_port == 0 { port } else { set_port },
         protocol: listener.protocol,
     }
+}
+
+/// Whether nobody has said where clients find a listener.
+fn is_guessed(listener: &Listener) -> bool {
+    listener.advertised.is_none() && listener.bind.is_wildcard()
 }
 
 const LOCALHOST: &str = "localhost";

@@ -9,6 +9,7 @@
 //! Invariants: nothing is served before what it needs is there; whatever was started is stopped, also when the start
 //! fails half-way (every part stops when it is dropped).
 
+mod address;
 mod control;
 mod data;
 mod identity;
@@ -119,7 +120,7 @@ impl Node {
         let known = Identity::read(&*world.disk, &config.data_dir, config.node_id)?;
 
         let (listener, peer_bound) = listen(world, "the peer port", &config.peer_listen).await?;
-        let peer_address = dialable(config, known.as_ref(), peer_bound.port());
+        let peer_address = address::of_peer_port(world, config, known.as_ref(), peer_bound.port()).await;
         let start = Start { world, config, health: &health, peer_address: &peer_address };
         let doors = start.doors(known.as_ref());
         let services = grpc::control(doors.bootstrap.clone(), doors.quorum.clone(), doors.controller.clone());
@@ -288,22 +289,10 @@ fn announce(config: &NodeConfig, place: &Place, admin: SocketAddr, peer: SocketA
         data_dir = %config.data_dir.display(),
         kafka,
         peer = %peer,
+        others_dial = %place.peer_address,
         admin = %admin,
         "the node is up"
     );
-}
-
-/// The address under which others find this node's peer port: what they were told already, what it listens on, or the
-/// host that its clients are told.
-fn dialable(config: &NodeConfig, known: Option<&Identity>, port: u16) -> String {
-    let told = known.and_then(|known| known.roster.in_directory(known.directory));
-    if let Some(told) = told.filter(|_| config.peer_listen.port != 0) {
-        return told.address.clone();
-    }
-    let advertised = config.listeners.iter().find_map(|listener| listener.advertised.as_ref());
-    let own = (!config.peer_listen.is_wildcard()).then_some(&config.peer_listen);
-    let host = own.or(advertised).map_or("127.0.0.1", |address| &address.host);
-    Address { host: host.to_owned(), port }.to_string()
 }
 
 fn lock_data_directory(world: &World, path: &Path) -> Result<Box<dyn Lock>, StartError> {

@@ -28,6 +28,7 @@ use super::types::Types;
 use crate::base::executor::Worker;
 use crate::base::ids::MetadataIndex;
 use crate::base::limits::{RAFT_READ_ENTRIES_MAX, RAFT_TAIL_BYTES_MAX};
+use crate::base::mutants::Mutant;
 use crate::base::store::{Batch, Store, Table};
 use crate::rpc::raft as proto;
 
@@ -249,6 +250,12 @@ impl RaftLogStorage<Types> for RaftLog {
     }
 
     async fn save_vote(&mut self, vote: &VoteOf<Types>) -> Result<(), io::Error> {
+        if Mutant::VoteNotSynced.lives() {
+            let mut book = self.book();
+            book.vote = Some(*vote);
+            book.pending.put(Table::Hard, VOTE, codec::vote_out(vote).encode_to_vec());
+            return Ok(());
+        }
         self.change_durably(|book| {
             book.vote = Some(*vote);
             book.pending.put(Table::Hard, VOTE, codec::vote_out(vote).encode_to_vec());

@@ -8,6 +8,8 @@
 //!     cargo sim --from 7              one seed again
 //!     cargo sim --trace 7             the event trace of one seed
 //!     cargo sim --quorum …            the same of the quorum alone
+//!     cargo test --features mutants --test sim -- --mutants
+//!                                     whether the bugs of `src/base/mutants.rs` are found
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, reason = "it is the world outside")]
 
 mod cluster;

@@ -9,9 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use dohle::base::mutants::Mutant;
+
 use crate::quorum::Plant;
 use crate::world::trace::Trace;
 use crate::{cluster, quorum};
+
+/// How many seeds a planted bug may stay hidden for.
+const MUTANT_SEEDS_MAX: u64 = 50;
 
 /// What is simulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +78,11 @@ pub fn main(arguments: &[String]) -> ExitCode {
             print!("{}", scene.run(seed, None).trace.text());
             ExitCode::SUCCESS
         }
-        Ok(Order::One { scene, seed, plant, trace }) => one(scene, seed, plant, &trace),
+        Ok(Order::One { scene, seed, plant, mutant, trace }) => {
+            mutant.into_iter().for_each(plant_mutant);
+            one(scene, seed, plant, &trace)
+        }
+        Ok(Order::Mutants { most }) => mutants(most),
         Ok(Order::Nothing) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sim: {error}; see the head of tests/sim/main.rs");
@@ -91,11 +100,16 @@ enum Order {
         scene: Scene,
         seed: u64,
     },
+    /// Which of the planted bugs are found, each within so many seeds?
+    Mutants {
+        most: u64,
+    },
     /// A child: one run, its trace to a file, its figures on standard output.
     One {
         scene: Scene,
         seed: u64,
         plant: Option<Plant>,
+        mutant: Option<Mutant>,
         trace: PathBuf,
     },
     /// `cargo test` passes on filters and flags of the usual harness; a filter that does not name us runs nothing.
@@ -105,7 +119,7 @@ enum Order {
 impl Order {
     fn read(arguments: &[String]) -> Result<Self, String> {
         let (mut from, mut count, mut one, mut plant, mut trace) = (None, None, None, None, None);
-        let (mut scene, mut twice) = (Scene::Cluster, true);
+        let (mut scene, mut twice, mut mutant, mut mutants) = (Scene::Cluster, true, None, false);
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -117,6 +131,8 @@ impl Order {
                 "--seeds" => count = Some(number(value()?)?),
                 "--trace" => return Ok(Self::Trace { scene, seed: number(value()?)? }),
                 "--one" => one = Some(number(value()?)?),
+                "--mutants" => mutants = true,
+                "--mutant" => mutant = Some(mutant_of(value()?)?),
                 "--plant" => plant = Some(plant_of(value()?)?),
                 "--trace-file" => trace = Some(PathBuf::from(value()?)),
                 "--list" => return Ok(Self::Nothing),
@@ -126,7 +142,8 @@ impl Order {
             }
         }
         Ok(match (one, trace, from, count) {
-            (Some(seed), Some(trace), ..) => Self::One { scene, seed, plant, trace },
+            (Some(seed), Some(trace), ..) => Self::One { scene, seed, plant, mutant, trace },
+            _ if mutants => Self::Mutants { most: count.unwrap_or(MUTANT_SEEDS_MAX) },
             (_, _, None, None) if arguments.is_empty() => Self::Everything,
             _ => Self::Seeds(Set { scene, from: from.unwrap_or(1), count: count.unwrap_or(1), twice }),
         })
@@ -135,6 +152,11 @@ impl Order {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number"))
+}
+
+fn mutant_of(text: &str) -> Result<Mutant, String> {
+    let found = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == text);
+    found.ok_or_else(|| format!("no mutant is called {text:?}"))
 }
 
 fn plant_of(text: &str) -> Result<Plant, String> {
@@ -162,14 +184,12 @@ struct Run {
     ok: bool,
 }
 
-fn child(scene: Scene, seed: u64, plant: Option<Plant>) -> Run {
+fn child(scene: Scene, seed: u64, planted: &[String]) -> Run {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let trace = folder.path().join("trace");
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args([scene.flag(), "--one", &seed.to_string(), "--trace-file"]).arg(&trace).stdin(Stdio::null());
-    if let Some(plant) = plant {
-        command.args(["--plant", &format!("{plant:?}")]);
-    }
+    command.args(planted);
     let output = command.output().expect("this program can be started again");
     let said = String::from_utf8_lossy(&output.stdout);
     let figure =
@@ -232,7 +252,7 @@ impl Set {
 
     /// Runs a seed and says what is wrong, if anything.
     fn seed(self, seed: u64) -> (Result<(), String>, Figures) {
-        let first = child(self.scene, seed, None);
+        let first = child(self.scene, seed, &[]);
         if !first.ok {
             return (Err(first.complaints), first.figures);
         }
@@ -243,7 +263,7 @@ impl Set {
             }
         }
         if self.twice {
-            let second = child(self.scene, seed, None);
+            let second = child(self.scene, seed, &[]);
             if first.trace != second.trace {
                 return (Err(difference(&first.trace, &second.trace)), first.figures);
             }
@@ -289,8 +309,52 @@ fn verdict(failed: u64) -> ExitCode {
 
 /// A planted source of chaos must make two runs differ; otherwise comparing traces proves nothing.
 fn is_caught(plant: Plant) -> bool {
-    let run = || child(Scene::Quorum, 1, Some(plant)).trace;
+    let run = || child(Scene::Quorum, 1, &["--plant".to_owned(), format!("{plant:?}")]).trace;
     let caught = run() != run();
     println!("sim: planted {plant:?}: {}", if caught { "caught" } else { "NOT CAUGHT" });
     caught
+}
+
+#[cfg(feature = "mutants")]
+fn plant_mutant(mutant: Mutant) {
+    mutant.plant();
+}
+
+#[cfg(not(feature = "mutants"))]
+fn plant_mutant(mutant: Mutant) {
+    panic!("{mutant:?} is not in this build: cargo test --features mutants --test sim -- --mutants");
+}
+
+/// Looks for every planted bug with one seed after another, until something is violated.
+fn mutants(most: u64) -> ExitCode {
+    let started = Instant::now();
+    let next = AtomicU64::new(0);
+    let hidden = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let found = (1..=most).find_map(|seed| Some((seed, caught(*mutant, seed)?)));
+                    match found {
+                        Some((seed, how)) => println!("sim: {mutant:?} found by seed {seed}: {how}"),
+                        None => {
+                            hidden.fetch_add(1, Ordering::Relaxed);
+                            println!("sim: {mutant:?} NOT FOUND by {most} seeds");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let hidden = hidden.into_inner();
+    println!("sim: {hidden} of {} mutants not found, {} s", Mutant::ALL.len(), started.elapsed().as_secs());
+    verdict(hidden)
+}
+
+/// What a seed says is violated with this bug in it. What only a controller does shows sooner where there is nothing
+/// else.
+fn caught(mutant: Mutant, seed: u64) -> Option<String> {
+    let scene = if mutant == Mutant::VoteNotSynced { Scene::Quorum } else { Scene::Cluster };
+    let run = child(scene, seed, &["--mutant".to_owned(), format!("{mutant:?}")]);
+    (!run.ok).then(|| run.complaints.lines().next().unwrap_or("it died without a word").to_owned())
 }

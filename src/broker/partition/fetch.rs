@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::{Epochs, Partition, PartitionError, Reader, Role, State};
 use crate::base::ids::{LeaderEpoch, Offset};
+use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
@@ -56,7 +57,10 @@ impl Partition {
         let leader = leading(&state.role, state.leader_hint)?;
         check_epoch(from.leader_epoch, leader.leader_epoch())?;
         let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
-        let bound = bound(leader, from.isolation);
+        let bound = match Mutant::ReadUncommitted.lives() {
+            true => state.log.log_end(),
+            false => bound(leader, from.isolation),
+        };
         let fetched = Fetched {
             records: nothing(from.offset),
             high_watermark: leader.high_watermark(),

@@ -6,6 +6,7 @@ use super::after::After;
 use super::{Epochs, Partition, PartitionError, ProducersFound, Role, State};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset};
+use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 use crate::broker::Errand;
 use crate::record::Batch;
@@ -61,7 +62,7 @@ impl Partition {
             let appended = state.log.append_as_follower(batches, wall);
             let appended = appended.inspect_err(|error| after.on_log_error(error, self))?;
             let high_watermark = mind.high_watermark();
-            for batch in batches {
+            for batch in batches.iter().filter(|_| !Mutant::ProducersForgotten.lives()) {
                 state.producers.record(&info_of(batch), high_watermark, now);
             }
             mind.on_appended(state.log.log_end(), marks, &mut state.follower_effects);

@@ -19,8 +19,8 @@ mod producers;
 mod upkeep;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
 use crate::base::clock::WallMillis;
+use crate::base::executor::Reactor;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
 use crate::log::{Flush, Log, LogError};
@@ -57,14 +58,37 @@ pub struct Surroundings {
     pub world: World,
     pub errands: Errands,
     pub(in crate::broker) suspects: Suspects,
+    /// Weak, because what runs on them holds this.
+    reactors: Vec<Weak<dyn Reactor>>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
     started: Instant,
     streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        let (errands, suspects) = (Errands::default(), Suspects::default());
-        Self { me, world, errands, suspects, started: Instant::now(), streams: AtomicU64::default() }
+        Self {
+            me,
+            world,
+            errands: Errands::default(),
+            suspects: Suspects::default(),
+            reactors: Vec::new(),
+            turn: AtomicUsize::default(),
+            started: Instant::now(),
+            streams: AtomicU64::default(),
+        }
+    }
+
+    /// The same, with reactors for what must not wait for the rest of the process.
+    pub fn on(self, reactors: &[Arc<dyn Reactor>]) -> Self {
+        Self { reactors: reactors.iter().map(Arc::downgrade).collect(), ..self }
+    }
+
+    /// The reactor whose turn it is, if there is any.
+    pub(in crate::broker) fn reactor(&self) -> Option<Arc<dyn Reactor>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.reactors.get(turn % self.reactors.len().max(1))?.upgrade()
     }
 
     pub fn now(&self) -> Millis {

@@ -9,6 +9,7 @@ use super::producers::info_of;
 use super::{Partition, PartitionError, Role, State};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, Offset};
+use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 use crate::record::Batch;
 use crate::replica::leader::Acks;
@@ -99,7 +100,7 @@ impl State {
 
     /// What tells that this offset is committed; nothing if it is.
     fn wait_for_commit(&mut self, last: Offset) -> Option<oneshot::Receiver<Result<(), PartitionError>>> {
-        if self.role.high_watermark() > last {
+        if self.role.high_watermark() > last || Mutant::AckBeforeReplication.lives() {
             return None;
         }
         let (done, committed) = oneshot::channel();

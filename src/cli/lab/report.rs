@@ -145,6 +145,17 @@ impl Timeline {
     }
 }
 
+impl Timeline {
+    /// How long it took each time until a topic could be created again.
+    fn accepted(&self) -> Vec<Duration> {
+        let accepted = |(_, what): &(Duration, Happening)| match what {
+            Happening::Took { phases, .. } => phases.accepted_ms.map(Duration::from_millis),
+            _ => None,
+        };
+        self.events.iter().filter_map(accepted).collect()
+    }
+}
+
 impl fmt::Display for Blow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -231,12 +242,8 @@ impl Report {
                 lost.partition, lost.number, lost.offset
             );
         }
-        let mut gaps = self.timeline.gaps();
-        gaps.sort_unstable();
-        if let (Some(longest), Some(middle)) = (gaps.last(), gaps.get(gaps.len() / 2)) {
-            let (longest, middle) = (seconds(*longest), seconds(*middle));
-            text += &format!("longest gap {longest}, median {middle}, of {}\n", gaps.len());
-        }
+        text += &spread("gaps", self.timeline.gaps());
+        text += &spread("topics created again after", self.timeline.accepted());
         if let Some(trouble) = &self.trouble {
             text += &format!("trouble: {trouble}\n");
         }
@@ -252,6 +259,7 @@ impl Report {
             plan: &'a Plan,
             timeline: Vec<Moment<'a>>,
             gaps_ms: Vec<u64>,
+            accepted_ms: Vec<u64>,
             verdict: &'a Verdict,
             trouble: &'a Option<String>,
         }
@@ -267,11 +275,21 @@ impl Report {
             plan: &self.plan,
             timeline: timeline.collect(),
             gaps_ms: self.timeline.gaps().into_iter().map(millis).collect(),
+            accepted_ms: self.timeline.accepted().into_iter().map(millis).collect(),
             verdict: &self.verdict,
             trouble: &self.trouble,
         };
         serde_json::to_string_pretty(&told).expect("numbers and texts can always be written") + "\n"
     }
+}
+
+/// How some durations are spread; nothing if there are none.
+fn spread(what: &str, mut durations: Vec<Duration>) -> String {
+    durations.sort_unstable();
+    let Some(longest) = durations.last() else { return String::new() };
+    let at = |percent: usize| seconds(durations[(durations.len() * percent / 100).min(durations.len() - 1)]);
+    let (median, most, count) = (at(50), at(99), durations.len());
+    format!("{what}: median {median}, 99 % {most}, longest {}, of {count}\n", seconds(*longest))
 }
 
 pub(super) fn seconds(duration: Duration) -> String {

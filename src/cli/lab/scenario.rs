@@ -13,12 +13,17 @@ use crate::base::World;
 use crate::base::ids::NodeId;
 use crate::cli::{Console, Exit, Output};
 use crate::client::Cluster;
+use crate::wire::Text;
+use crate::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 
 /// How long the cluster may take to be led again, and to be whole again.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a struck node stays away after the others have taken over.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// Between two attempts at creating a topic.
+const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a condition is looked at that only others bring about.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
@@ -112,14 +117,18 @@ impl Script<'_> {
 
     async fn strike_one(&mut self, node: NodeId) -> Result<Option<String>, LabError> {
         let blow = self.scenario.blow();
-        let struck = self.world.clock.now();
+        let (struck, since) = (self.world.clock.now(), Instant::now());
         strike(node, blow, self.cluster, self.nodes, self.load).await?;
+        let accepted_ms = match self.scenario {
+            Scenario::ControllerKill => self.accepted(since).await,
+            _ => None,
+        };
         let load = self.load;
         if !until(self.nodes, || !load.board().marks().timeline.is_in_outage()).await? {
             let patience = RECOVERY_PATIENCE.as_secs();
             return Ok(Some(format!("what node {node} led was not written to again in {patience} s")));
         }
-        let phases = Phases::of(node, struck, &self.nodes.said());
+        let phases = Phases { accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
         load.board().note(Happening::Took { node, phases });
         sleep(AWAY).await;
         if blow == Blow::Paused {
@@ -134,6 +143,24 @@ impl Script<'_> {
         }
         load.board().note(Happening::Whole);
         Ok(None)
+    }
+
+    /// Creates a topic, as soon as that is possible; says how long after the blow it was.
+    async fn accepted(&self, since: Instant) -> Option<u64> {
+        let name = Text::from(format!("accepted-{:016x}", self.world.entropy.number()));
+        let topic = CreatableTopic { name, num_partitions: 1, replication_factor: 1, ..Default::default() };
+        let timeout_ms = i32::try_from(RECOVERY_PATIENCE.as_millis()).unwrap_or(i32::MAX);
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms, ..Default::default() };
+        while since.elapsed() < RECOVERY_PATIENCE {
+            // The one that is asked may be the one that was struck.
+            if let Ok(answer) = self.cluster.ask(&request, RECOVERY_PATIENCE).await
+                && answer.topics.iter().all(|topic| !topic.error_code.is_error())
+            {
+                return u64::try_from(since.elapsed().as_millis()).ok();
+            }
+            sleep(ASK_PAUSE).await;
+        }
+        None
     }
 }
 

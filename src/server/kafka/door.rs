@@ -10,6 +10,8 @@ pub struct Door {
     pub broker: Broker,
     /// The name in `listeners`: other brokers are told by what they have registered under the same name.
     pub listener: String,
+    /// What this broker has registered under that name is a guess: who dialled it knows better.
+    pub is_guessed: bool,
     pub cold_reads: Arc<dyn Worker>,
     /// `fetch.max.bytes`
     pub fetch_bytes_max: usize,
@@ -18,10 +20,10 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(broker: Broker, listener: String, cold_reads: Arc<dyn Worker>) -> Self {
+    pub fn new(broker: Broker, listener: String, is_guessed: bool, cold_reads: Arc<dyn Worker>) -> Self {
         let settings = broker.settings();
         let fetch_bytes_max = usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0);
         let creates_topics = settings.boolean("auto.create.topics.enable");
-        Self { broker, listener, cold_reads, fetch_bytes_max, creates_topics }
+        Self { broker, listener, is_guessed, cold_reads, fetch_bytes_max, creates_topics }
     }
 }

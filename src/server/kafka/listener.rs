@@ -31,6 +31,8 @@ pub struct KafkaPort {
 /// A listener that is bound, and the name it has in `listeners`.
 pub struct Bound {
     pub name: String,
+    /// What this broker has registered for it is a guess.
+    pub is_guessed: bool,
     pub listener: Box<dyn Listener>,
 }
 
@@ -48,8 +50,8 @@ impl KafkaPort {
             count_max: usize::try_from(settings.number("max.connections")).unwrap_or(0).min(KAFKA_CONNECTIONS_MAX),
             closing,
         };
-        let accepting = listeners.into_iter().map(|Bound { name, listener }| {
-            let door = Arc::new(Door::new(broker.clone(), name, cold_reads.clone()));
+        let accepting = listeners.into_iter().map(|Bound { name, is_guessed, listener }| {
+            let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads.clone()));
             let reception = Reception { reactors: reactors.to_vec(), next: 0, door, house: house.clone() };
             world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
         });

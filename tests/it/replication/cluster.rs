@@ -17,8 +17,8 @@ use dohle::base::ids::{
 };
 use dohle::base::time::Millis;
 use dohle::broker::{
-    Duty, Errand, FlushAfter, Following, Home, Keep, Leading, Partition, PartitionError, Produced, ProducersFound,
-    Surroundings, TopicSettings,
+    Duty, Errand, FlushAfter, Following, Home, Keep, Leading, Parked, Partition, PartitionError, Produced,
+    ProducersFound, Surroundings, TopicSettings,
 };
 use dohle::config::Roles;
 use dohle::log::{After, Known, Log, LogOptions, Step};
@@ -26,8 +26,8 @@ use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::FeatureLevel;
 use dohle::metadata::{Fact, Image};
 use dohle::quorum::{Late, Quorum};
-use dohle::record::BatchBuilder;
 use dohle::record::check::Timestamps;
+use dohle::record::{Batch, BatchBuilder};
 use dohle::replica::Durability;
 use dohle::replica::follower::Leadership;
 use dohle::replica::isr::{Outcome, Policy, Replica, Standing};
@@ -272,12 +272,12 @@ impl Broker {
 
     /// Appends one batch of `records` records of `bytes` bytes each.
     pub fn produce(&self, index: i32, records: usize, bytes: usize, acks: Acks) -> Produced {
-        let mut builder = BatchBuilder::new();
-        let value: Vec<u8> = (0..bytes).map(|at| (at * 31 + index as usize) as u8).collect();
-        for _ in 0..records {
-            builder.push(WallMillis(1), None, Some(&value), &[]);
-        }
-        self.partition(index).produce(vec![builder.build()], acks).unwrap()
+        self.partition(index).produce(vec![batch(index, records, bytes)], acks).unwrap()
+    }
+
+    /// Has such a batch appended once the broker leads.
+    pub fn park(&self, index: i32, bytes: usize) -> Result<Parked, PartitionError> {
+        self.partition(index).park(vec![batch(index, 1, bytes)], Acks::Leader)
     }
 
     /// Appends one record with a key.
@@ -315,6 +315,21 @@ impl Broker {
     }
 }
 
+fn batch(index: i32, records: usize, bytes: usize) -> Batch {
+    let mut builder = BatchBuilder::new();
+    let value: Vec<u8> = (0..bytes).map(|at| (at * 31 + index as usize) as u8).collect();
+    for _ in 0..records {
+        builder.push(WallMillis(1), None, Some(&value), &[]);
+    }
+    builder.build()
+}
+
+/// What became of a parked batch.
+pub fn outcome(mut parked: Parked) -> Result<Offset, PartitionError> {
+    let outcome = waiting(async { timeout(PATIENCE, parked.outcome()).await });
+    outcome.expect("it is appended or refused in time").map(|produced| produced.base)
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
@@ -323,7 +338,8 @@ impl Drop for Broker {
 
 impl Parts {
     async fn start(world: World, id: NodeId, incarnation: IncarnationId) -> (Arc<Self>, String) {
-        let around = Arc::new(Surroundings::new(id, world.clone()));
+        let reactors = vec![world.executor.reactor("reactor")];
+        let around = Arc::new(Surroundings::new(id, world.clone()).on(&reactors));
         let home = Arc::new(Memory::default());
         let leading = Leading::new(Arc::clone(&around), Arc::clone(&home) as Arc<dyn Home>);
         let following = Following::new(Arc::clone(&around), Arc::clone(&home) as Arc<dyn Home>, incarnation);
@@ -331,7 +347,6 @@ impl Parts {
         let address = listener.local_addr().unwrap().to_string();
         let no_quorum: Late<Quorum> = Late::default();
         let control = Server::builder().add_service(grpc::raft::service(no_quorum));
-        let reactors = vec![world.executor.reactor("reactor")];
         let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)), reactors };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime

@@ -5,13 +5,13 @@ mod cluster;
 
 use std::sync::atomic::Ordering;
 
-use dohle::base::ids::{NodeId, Offset};
+use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
 use dohle::broker::PartitionError;
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
 
-use cluster::{Cluster, until};
+use cluster::{Cluster, outcome, until};
 
 #[test]
 fn followers_copy_their_leader_and_a_producer_waits_for_them() {
@@ -218,4 +218,39 @@ fn a_new_follower_copies_a_compacted_log_with_its_gaps() {
     cluster.broker(1).produce_committed(0, 1, 10);
     cluster.converge(0, 1);
     assert_eq!(cluster.broker(2).end(0), Offset(202));
+}
+
+#[test]
+fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.converge(0, 1);
+    assert!(!cluster.broker(2).partition(0).awaits_leader(), "its leader is there");
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+
+    let [first, gone, last] = [0; 3].map(|_| cluster.broker(2).park(0, 100).unwrap());
+    drop(gone); // its client waits no longer
+    assert_eq!(cluster.broker(2).end(0), Offset(1), "nothing is appended before there is a leader");
+    cluster.elect(0, 2, 1);
+    assert_eq!((outcome(first), outcome(last)), (Ok(Offset(1)), Ok(Offset(2))));
+    assert_eq!(outcome(cluster.broker(2).park(0, 100).unwrap()), Ok(Offset(3)), "who leads already appends at once");
+    until("broker 3 copies all of it", || cluster.broker(3).end(0) == Offset(4));
+}
+
+#[test]
+fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.kill(NodeId(1));
+    let parked = cluster.broker(3).park(0, 100).unwrap();
+    let too_much = cluster.broker(3).park(0, 5 * 1024 * 1024).map(drop);
+    assert!(matches!(too_much, Err(PartitionError::NotLeader { .. })), "{too_much:?}");
+    cluster.elect(0, 2, 1);
+    let hint = Some((NodeId(2), LeaderEpoch(1)));
+    assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
+    assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
 }

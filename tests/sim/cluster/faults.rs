@@ -1,15 +1,18 @@
 //! What befalls the cluster, by seed: processes and machines die, links are cut in one direction or both, disks fail.
 //!
 //! A fault lasts for a while and is then undone; several may last at the same time. A machine crash loses what was not
-//! synced, which `durability=replicated` survives on one replica at a time only: there it waits until every replica is
-//! in sync. With `durability=fsync` the power of all may fail at once.
+//! synced, which `durability=replicated` survives as long as one replica of each partition keeps all that was committed:
+//! a machine whose crash would take the last one is spared. With `durability=fsync` the power of all may fail at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dohle::base::ids::{BrokerEpoch, NodeId};
+use dohle::metadata::partitions::Partition;
 use turmoil::Sim;
 
 use super::node::NAMES;
-use super::watch::Watch;
+use super::watch::{Watch, place_of};
 use super::{CLIENTS, Cluster, MIN_INSYNC};
 use crate::world::dice::Dice;
 use crate::world::disk::Call;
@@ -69,6 +72,9 @@ pub struct Faults {
     trace: Trace,
     lasting: Vec<Fault>,
     next: Duration,
+    /// Machines that crashed, and the registration their broker had: until it is in sync again as another, what it kept
+    /// does not count.
+    lossy: BTreeMap<usize, Option<BrokerEpoch>>,
     pub machine_crashes: usize,
     pub last_machine_crash: Option<Duration>,
 }
@@ -76,7 +82,15 @@ pub struct Faults {
 impl Faults {
     pub fn new(dice: Dice, trace: Trace, start: Duration) -> Self {
         let next = start + Duration::from_millis(dice.between(1_000, 4_000));
-        Self { dice, trace, lasting: Vec::new(), next, machine_crashes: 0, last_machine_crash: None }
+        Self {
+            dice,
+            trace,
+            lasting: Vec::new(),
+            next,
+            lossy: BTreeMap::new(),
+            machine_crashes: 0,
+            last_machine_crash: None,
+        }
     }
 
     /// Undoes what has lasted long enough, and does something new when it is time.
@@ -127,8 +141,8 @@ impl Faults {
     }
 
     fn strike(&mut self, sim: &mut Sim<'_>, cluster: &Cluster, watch: &mut Watch) {
-        let kind = self.choose(cluster, watch);
         let at = self.dice.below(NAMES.len() as u64) as usize;
+        let kind = self.choose(cluster, watch, at);
         let other = (at + 1 + self.dice.below(NAMES.len() as u64 - 1) as usize) % NAMES.len();
         let (name, other) = (NAMES[at], NAMES[other]);
         let lasts = *self.dice.pick(&[self.dice.between(100, 1_000), self.dice.between(500, 8_000)]);
@@ -172,7 +186,7 @@ impl Faults {
     }
 
     /// What the durability of this run does not survive becomes something milder.
-    fn choose(&self, cluster: &Cluster, watch: &Watch) -> Kind {
+    fn choose(&mut self, cluster: &Cluster, watch: &Watch, at: usize) -> Kind {
         let mut throw = self.dice.below(ODDS.iter().map(|(odds, _)| odds).sum());
         let chosen = ODDS.into_iter().find(|(odds, _)| {
             let is_it = throw < *odds;
@@ -180,14 +194,13 @@ impl Faults {
             is_it
         });
         let (_, kind) = chosen.expect("a throw is below the sum of the odds");
-        let is_redundant = watch.partitions().all(|(_, partition)| partition.state.isr.len() == NAMES.len())
-            && cluster.places.iter().all(|place| place.inside().is_some());
+        self.lossy.retain(|place, before| !is_back(watch, *place, *before));
+        let keeps_all = |node: NodeId| place_of(node) != at && !self.lossy.contains_key(&place_of(node));
+        let is_survived = watch.partitions().all(|(_, it)| it.isr().chain(it.elr()).any(keeps_all));
         match kind {
             _ if cluster.plan.is_fsync => kind,
             Kind::PowerFails => Kind::AllProcessesCrash,
-            Kind::MachineCrash if !is_redundant => Kind::ProcessCrash,
-            // What was not synced when a sync failed may be gone, as after a crash of the machine.
-            Kind::DiskFails if !is_redundant => Kind::Stop,
+            Kind::MachineCrash if !is_survived => Kind::ProcessCrash,
             _ => kind,
         }
     }
@@ -196,6 +209,7 @@ impl Faults {
         self.kill(sim, cluster, at);
         cluster.places[at].machine.disk.crash_machine();
         watch.forget(at);
+        self.lossy.insert(at, epoch_of(watch, at));
         self.machine_crashes += 1;
         self.last_machine_crash = Some(sim.elapsed());
     }
@@ -203,6 +217,17 @@ impl Faults {
     fn note(&self, sim: &Sim<'_>, what: impl std::fmt::Display) {
         self.trace.at(sim.elapsed().as_micros(), what);
     }
+}
+
+/// The registration of a machine's broker.
+fn epoch_of(watch: &Watch, place: usize) -> Option<BrokerEpoch> {
+    watch.newest().nodes().iter().find(|node| place_of(node.id) == place).map(|node| node.epoch)
+}
+
+/// Whether a machine's broker is in sync everywhere, in a later registration than `before`.
+fn is_back(watch: &Watch, place: usize, before: Option<BrokerEpoch>) -> bool {
+    let is_in = |partition: &Partition| partition.isr().any(|node| place_of(node) == place);
+    epoch_of(watch, place) > before && watch.partitions().all(|(_, partition)| is_in(partition))
 }
 
 fn cut(sim: &Sim<'_>, kind: Kind, links: &[(&'static str, &'static str)]) {

@@ -41,7 +41,7 @@ const MIN_INSYNC: usize = 2;
 const CLIENTS: [&str; 2] = ["writer", "reader"];
 
 const FOUNDING_MAX: Duration = Duration::from_secs(20);
-const STORM: Duration = Duration::from_secs(30);
+const STORM: Duration = Duration::from_secs(28);
 const CALM: Duration = Duration::from_secs(3);
 const CONVERGENCE_MAX: Duration = Duration::from_secs(30);
 const READING_MAX: Duration = Duration::from_secs(10);

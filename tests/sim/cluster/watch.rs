@@ -4,7 +4,8 @@
 //!   (I8, I20);
 //! - one leader per leader epoch (I7);
 //! - while a process runs, its high watermarks do not go back, and its logs are not cut below them (I5, I9);
-//! - what is committed is on every member of the ISR, and nothing is committed while the ISR is too small (I5);
+//! - what was ever committed is on every member of the ISR and of the ELR (I5, I7), and nothing is committed while the
+//!   ISR is too small;
 //! - what is acknowledged is on as many replicas as `min.insync.replicas` says (I1).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub struct Watch {
     newest: Arc<Image>,
     leaders: BTreeMap<(PartitionIndex, LeaderEpoch), usize>,
     replicas: BTreeMap<(usize, PartitionIndex), Replica>,
+    /// How far anything was ever said to be committed.
+    committed: BTreeMap<PartitionIndex, Offset>,
     pub truncations: usize,
     violations: Vec<String>,
     now: Duration,
@@ -148,6 +151,8 @@ impl Watch {
             led_epoch: partition.led_epoch(),
             may_commit: may_commit(&image) || may_commit(&self.newest),
         };
+        let committed = self.committed.entry(index).or_default();
+        *committed = now.high_watermark.max(*committed);
         if let Some(epoch) = now.led_epoch {
             let first = *self.leaders.entry((index, epoch)).or_insert(at);
             if first != at {
@@ -170,21 +175,16 @@ impl Watch {
         }
     }
 
-    /// What a leader has committed is on all members of the ISR.
+    /// Whoever may lead now or next has all that was ever committed.
     fn check_isr(&mut self, inside: &[(usize, Inside)]) {
         let mut wrong = Vec::new();
         for (index, assigned) in self.partitions() {
-            let Some(leader) = assigned.state.leader.map(place_of) else { continue };
-            let Some(led) = self.running(inside, leader, index) else { continue };
-            if led.led_epoch != Some(assigned.state.leader_epoch) {
-                continue;
-            }
-            for member in assigned.isr().map(place_of) {
-                let has = self.running(inside, member, index).map(|replica| replica.end);
-                if has.is_some_and(|end| end < led.high_watermark) {
-                    let (name, leader) = (NAMES[member], NAMES[leader]);
-                    let committed = led.high_watermark;
-                    wrong.push(format!("{name} in the ISR of {index} ends at {has:?}, {leader} committed {committed}"));
+            let committed = self.committed.get(&index).copied().unwrap_or_default();
+            for member in assigned.isr().chain(assigned.elr()).map(place_of) {
+                let end = self.running(inside, member, index).map(|replica| replica.end);
+                if let Some(end) = end.filter(|end| *end < committed) {
+                    wrong
+                        .push(format!("{} may lead {index} and ends at {end} of {committed} committed", NAMES[member]));
                 }
             }
         }
