@@ -6,7 +6,7 @@ mod cluster;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
-use dohle::broker::PartitionError;
+use dohle::broker::{FlushAfter, PartitionError};
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
@@ -253,4 +253,23 @@ fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
     let hint = Some((NodeId(2), LeaderEpoch(1)));
     assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
     assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
+}
+
+#[test]
+fn what_may_wait_to_be_durable_waits_no_longer_than_it_may() {
+    for flush in [FlushAfter { ms: Some(20), records: i64::MAX }, FlushAfter { ms: None, records: 10 }] {
+        let mut cluster = Cluster::of(2);
+        cluster.settings.flush = flush;
+        cluster.create(0);
+        cluster.elect(0, 1, 0);
+        cluster.broker(1).produce_committed(0, 9, 100);
+        if flush.ms.is_none() {
+            assert_eq!(cluster.broker(1).partition(0).log_ends().flushed_end, Offset(0), "nine are not ten");
+            cluster.broker(1).produce_committed(0, 1, 100);
+        }
+        for broker in cluster.brokers.values() {
+            let ends = || broker.partition(0).log_ends();
+            until("all is on the disk", || ends().flushed_end == ends().end && ends().end > Offset(8));
+        }
+    }
 }
