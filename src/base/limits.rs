@@ -141,6 +141,25 @@ pub const METADATA_HELD_MS_MAX: u64 = 100;
 /// How often high watermarks and recovery points are written down; what comes after is found again in the logs.
 pub const CHECKPOINT_MS: u64 = 5_000;
 
+/// How long a record may wait to be flushed where durability=interval and flush.ms says nothing.
+pub const FLUSH_INTERVAL_MS: u64 = 1_000;
+
+/// Threads that open logs, and recover them after a crash: one log waits for the disk while another's records are
+/// checked.
+pub const LOG_OPENERS: usize = 4;
+
+/// Threads that flush logs. A file system writes its journal once for all that ask at the same time.
+pub const FLUSHERS: usize = 4;
+
+/// Pause between two rounds of upkeep: what came in one moment is looked at in one round.
+pub const UPKEEP_PAUSE_MS: u64 = 100;
+
+/// How long a partition goes unused before it gives back its memory and descriptors.
+pub const UPKEEP_IDLE_MS: u64 = 60_000;
+
+/// After how long a partition with records is looked at again whatever its next time says: clocks are changed.
+pub const UPKEEP_MS_MAX: u64 = 3_600_000;
+
 /// Producer ids that a broker may give out before it asks for a new block.
 pub const PRODUCER_IDS_PATIENCE_MS: u64 = 5_000;
 

@@ -38,7 +38,10 @@ main_class() {
     case $1 in
         kafka-console-consumer) echo $tools.consumer.ConsoleConsumer ;;
         kafka-console-producer) echo $tools.ConsoleProducer ;;
+        kafka-delete-records) echo $tools.DeleteRecordsCommand ;;
         kafka-dump-log) echo $tools.DumpLogSegments ;;
+        kafka-get-offsets) echo $tools.GetOffsetShell ;;
+        kafka-log-dirs) echo $tools.LogDirsCommand ;;
         kafka-server-start) echo kafka.Kafka ;;
         kafka-storage) echo kafka.tools.StorageTool ;;
         kafka-topics) echo $tools.TopicCommand ;;

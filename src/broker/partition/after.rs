@@ -1,5 +1,6 @@
 //! What is done after a partition's lock was let go of: answers, wake-ups, errands.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, oneshot};
@@ -7,6 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use super::Produced;
 use super::lead::LaneQueue;
 use crate::broker::{Errand, Errands, Partition, PartitionError};
+use crate::log::LogError;
 use crate::replica::StreamId;
 
 /// A producer that waits.
@@ -40,6 +42,14 @@ impl After {
 
     pub(super) fn errand(&mut self, errand: Errand) {
         self.errands.push(errand);
+    }
+
+    /// A write that failed for want of anything but room leaves nobody sure of what is on the disk.
+    pub(super) fn on_log_error(&mut self, error: &LogError, partition: &Arc<Partition>) {
+        if let LogError::Io { path, source } = error {
+            let (path, source) = (path.clone(), io::Error::new(source.kind(), source.to_string()));
+            self.errand(Errand::DiskFailed(Arc::clone(partition), LogError::Io { path, source }));
+        }
     }
 
     pub(super) fn refuse(&mut self, stream: StreamId) {

@@ -8,7 +8,7 @@ use super::{Epochs, Partition, PartitionError, Reader, Role, State};
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
-use crate::log::{Read, ReadRequest, TimestampSearch};
+use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
 use crate::replica::waiters;
@@ -46,6 +46,12 @@ pub struct Fetched {
 
 impl Partition {
     pub fn fetch(&self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
+        let (reading, fetched, request) = self.begin_fetch(from)?;
+        Ok(Fetched { records: self.read_on(reading, request)?, ..fetched })
+    }
+
+    /// Under the lock it is only found out where the records are.
+    fn begin_fetch(&self, from: &FetchFrom) -> Result<(Reading, Fetched, ReadRequest), PartitionError> {
         let mut state = self.lock();
         let state = &mut *state;
         let leader = leading(&state.role, state.leader_hint)?;
@@ -55,31 +61,36 @@ impl Partition {
             true => state.log.log_end(),
             false => bound(leader, from.isolation),
         };
-        let fetched = |records| Fetched {
-            records,
+        let fetched = Fetched {
+            records: nothing(from.offset),
             high_watermark: leader.high_watermark(),
             last_stable_offset: leader.last_stable_offset(),
             log_start: state.log.log_start(),
             diverging,
         };
-        if diverging.is_some() {
-            return Ok(fetched(nothing(from.offset)));
-        }
-        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
-        if from.offset > bound && from.offset <= state.log.log_end() {
-            return Ok(fetched(nothing(from.offset)));
-        }
         let request =
             ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
-        let records = state.log.read(&request)?;
-        let log_start = state.log.log_start();
-        Ok(Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start,
-            diverging: None,
-        })
+        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
+        let is_early = from.offset > bound && from.offset <= state.log.log_end();
+        if diverging.is_some() || is_early {
+            return Ok((Reading::Here(Slice::empty(from.offset)), fetched, request));
+        }
+        state.used = true;
+        Ok((state.log.read(&request)?, fetched, request))
+    }
+
+    /// Reads what was found, without the lock. Where compaction has left nothing in a segment, the next one is looked
+    /// at.
+    pub(super) fn read_on(&self, mut reading: Reading, mut request: ReadRequest) -> Result<Read, PartitionError> {
+        loop {
+            match reading.cached()? {
+                Read::Ready(slice) if slice.size == 0 && slice.next > request.from && slice.next < request.until => {
+                    request.from = slice.next;
+                    reading = self.lock().log.read(&request)?;
+                }
+                read => return Ok(read),
+            }
+        }
     }
 
     /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads. Where a
@@ -209,5 +220,5 @@ fn divergence(epoch: LeaderEpoch, offset: Offset, epochs: &dyn EpochLookup) -> O
 }
 
 fn nothing(at: Offset) -> Read {
-    Read::Ready(crate::log::Slice { parts: Vec::new(), size: 0, next: at })
+    Read::Ready(Slice::empty(at))
 }

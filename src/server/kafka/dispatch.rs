@@ -36,10 +36,12 @@ apis! {
     ApiVersions => at_once api_versions;
     CreateTopics => later create_topics;
     DeleteTopics => later delete_topics;
+    DeleteRecords => later delete_records;
     InitProducerId => later init_producer_id;
     OffsetForLeaderEpoch => at_once offset_for_leader_epoch;
     DescribeAcls => at_once describe_acls;
     DescribeConfigs => at_once describe_configs;
+    DescribeLogDirs => later describe_log_dirs;
     DescribeClientQuotas => at_once describe_client_quotas;
     DescribeCluster => at_once describe_cluster;
     ListConfigResources => at_once list_config_resources;

@@ -15,9 +15,9 @@ use super::create_topic;
 use crate::cluster::Cluster;
 
 /// What a program said that did what it was asked for.
-struct Said {
-    output: String,
-    errors: String,
+pub(super) struct Said {
+    pub output: String,
+    pub errors: String,
 }
 
 #[test]
@@ -173,7 +173,7 @@ pub(super) fn is_missing(programs: &[&str]) -> bool {
 }
 
 /// A program of Kafka's, told where the cluster is.
-fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
+pub(super) fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
     run(kafka_tools().args([program, "--bootstrap-server", bootstrap]).args(arguments), input)
 }
 
@@ -189,14 +189,14 @@ fn kafka_tools() -> Command {
 }
 
 /// A program that is stopped if it hangs.
-fn command(program: &str) -> Command {
+pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "300", program]);
     command
 }
 
 /// Runs a program to its end, which must be a good one.
-fn run(command: &mut Command, input: &str) -> Said {
+pub(super) fn run(command: &mut Command, input: &str) -> Said {
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // A program that does not want its input closes the pipe, and says why when it ends.

@@ -82,7 +82,15 @@ pub struct Faults {
 impl Faults {
     pub fn new(dice: Dice, trace: Trace, start: Duration) -> Self {
         let next = start + Duration::from_millis(dice.between(1_000, 4_000));
-        Self { dice, trace, lasting: Vec::new(), next, lossy: BTreeMap::new(), machine_crashes: 0, last_machine_crash: None }
+        Self {
+            dice,
+            trace,
+            lasting: Vec::new(),
+            next,
+            lossy: BTreeMap::new(),
+            machine_crashes: 0,
+            last_machine_crash: None,
+        }
     }
 
     /// Undoes what has lasted long enough, and does something new when it is time.

@@ -183,7 +183,8 @@ impl Watch {
             for member in assigned.isr().chain(assigned.elr()).map(place_of) {
                 let end = self.running(inside, member, index).map(|replica| replica.end);
                 if let Some(end) = end.filter(|end| *end < committed) {
-                    wrong.push(format!("{} may lead {index} and ends at {end} of {committed} committed", NAMES[member]));
+                    wrong
+                        .push(format!("{} may lead {index} and ends at {end} of {committed} committed", NAMES[member]));
                 }
             }
         }
