@@ -3,6 +3,7 @@
 
 mod cluster;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
@@ -10,6 +11,8 @@ use dohle::broker::PartitionError;
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 
 use cluster::{Cluster, outcome, until};
 
@@ -150,6 +153,21 @@ fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
     assert_eq!((outcome(first), outcome(last)), (Ok(Offset(1)), Ok(Offset(2))));
     assert_eq!(outcome(cluster.broker(2).park(0, 100).unwrap()), Ok(Offset(3)), "who leads already appends at once");
     until("broker 3 copies all of it", || cluster.broker(3).end(0) == Offset(4));
+}
+
+#[test]
+fn who_reads_while_a_leader_is_missing_hears_of_the_next_one() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+    let wake = Arc::new(Notify::new());
+    let _reading = cluster.broker(2).partition(0).wait_for(Offset(1), &wake);
+    assert!(wake.notified().now_or_never().is_none(), "there is no news yet");
+    cluster.elect(0, 3, 1);
+    assert!(wake.notified().now_or_never().is_some());
 }
 
 #[test]
