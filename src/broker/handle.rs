@@ -277,18 +277,21 @@ impl Broker {
     }
 
     /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
-    /// controller has decided it in time; says whether it led anything.
+    /// controller has decided it in time; says whether others lead anything now that this one did.
     pub async fn hand_over(&self) -> bool {
-        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
-        let Some(epoch) = self.epoch() else { return led };
+        let led_before = self.led();
+        let Some(epoch) = self.epoch() else { return false };
         let command = Command::ShutDown { node: self.node(), epoch };
         let patience = Duration::from_millis(HAND_OVER_MS_MAX);
-        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
-            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
-            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
-            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        if let Err(error) = self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            warn!(event = "broker.leads_still", %error, "this broker stops while it leads");
         }
-        led
+        self.led() < led_before
+    }
+
+    /// How many partitions it leads.
+    fn led(&self) -> usize {
+        self.0.partitions.all().iter().filter(|partition| partition.led_epoch().is_some()).count()
     }
 
     pub(super) fn write_checkpoints(&self) {

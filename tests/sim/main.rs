@@ -1,7 +1,7 @@
 //! The simulator: whole clusters in one thread, from one seed, and the proof that a seed decides everything.
 //!
-//! Every run is a process of its own, because runs inside one process were seen to influence each other. A seed is run
-//! twice, and both runs must write the same trace, byte by byte. A set of runs counts only if enough happened in it.
+//! Every run is a process of its own, because runs inside one process were seen to influence each other. Two runs of a
+//! seed must write the same trace, byte by byte. A set of runs counts only if enough happened in it.
 //!
 //!     cargo sim                       ten clusters and a few quorums, as part of `cargo test`
 //!     cargo sim --seeds 200 --once    more of them, without the repetition

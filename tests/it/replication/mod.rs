@@ -3,6 +3,7 @@
 
 mod cluster;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
@@ -10,6 +11,8 @@ use dohle::broker::{FlushAfter, PartitionError};
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 
 use cluster::{Cluster, outcome, until};
 
@@ -133,6 +136,56 @@ fn a_deposed_leaders_waiting_producers_hear_of_it_and_leadership_may_go_round() 
 }
 
 #[test]
+fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.converge(0, 1);
+    assert!(!cluster.broker(2).partition(0).awaits_leader(), "its leader is there");
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+
+    let [first, gone, last] = [0; 3].map(|_| cluster.broker(2).park(0, 100).unwrap());
+    drop(gone); // its client waits no longer
+    assert_eq!(cluster.broker(2).end(0), Offset(1), "nothing is appended before there is a leader");
+    cluster.elect(0, 2, 1);
+    assert_eq!((outcome(first), outcome(last)), (Ok(Offset(1)), Ok(Offset(2))));
+    assert_eq!(outcome(cluster.broker(2).park(0, 100).unwrap()), Ok(Offset(3)), "who leads already appends at once");
+    until("broker 3 copies all of it", || cluster.broker(3).end(0) == Offset(4));
+}
+
+#[test]
+fn who_reads_while_a_leader_is_missing_hears_of_the_next_one() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+    let wake = Arc::new(Notify::new());
+    let _reading = cluster.broker(2).partition(0).wait_for(Offset(1), &wake);
+    assert!(wake.notified().now_or_never().is_none(), "there is no news yet");
+    cluster.elect(0, 3, 1);
+    assert!(wake.notified().now_or_never().is_some());
+}
+
+#[test]
+fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.kill(NodeId(1));
+    let parked = cluster.broker(3).park(0, 100).unwrap();
+    let too_much = cluster.broker(3).park(0, 5 * 1024 * 1024).map(drop);
+    assert!(matches!(too_much, Err(PartitionError::NotLeader { .. })), "{too_much:?}");
+    cluster.elect(0, 2, 1);
+    let hint = Some((NodeId(2), LeaderEpoch(1)));
+    assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
+    assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
+}
+
+#[test]
 fn records_that_a_leader_deletes_go_everywhere() {
     let mut cluster = Cluster::of(3);
     cluster.settings.log.segment_bytes = 5_000;
@@ -218,41 +271,6 @@ fn a_new_follower_copies_a_compacted_log_with_its_gaps() {
     cluster.broker(1).produce_committed(0, 1, 10);
     cluster.converge(0, 1);
     assert_eq!(cluster.broker(2).end(0), Offset(202));
-}
-
-#[test]
-fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
-    let mut cluster = Cluster::of(3);
-    cluster.create(0);
-    cluster.elect(0, 1, 0);
-    cluster.broker(1).produce_committed(0, 1, 100);
-    cluster.converge(0, 1);
-    assert!(!cluster.broker(2).partition(0).awaits_leader(), "its leader is there");
-    cluster.kill(NodeId(1));
-    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
-
-    let [first, gone, last] = [0; 3].map(|_| cluster.broker(2).park(0, 100).unwrap());
-    drop(gone); // its client waits no longer
-    assert_eq!(cluster.broker(2).end(0), Offset(1), "nothing is appended before there is a leader");
-    cluster.elect(0, 2, 1);
-    assert_eq!((outcome(first), outcome(last)), (Ok(Offset(1)), Ok(Offset(2))));
-    assert_eq!(outcome(cluster.broker(2).park(0, 100).unwrap()), Ok(Offset(3)), "who leads already appends at once");
-    until("broker 3 copies all of it", || cluster.broker(3).end(0) == Offset(4));
-}
-
-#[test]
-fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
-    let mut cluster = Cluster::of(3);
-    cluster.create(0);
-    cluster.elect(0, 1, 0);
-    cluster.kill(NodeId(1));
-    let parked = cluster.broker(3).park(0, 100).unwrap();
-    let too_much = cluster.broker(3).park(0, 5 * 1024 * 1024).map(drop);
-    assert!(matches!(too_much, Err(PartitionError::NotLeader { .. })), "{too_much:?}");
-    cluster.elect(0, 2, 1);
-    let hint = Some((NodeId(2), LeaderEpoch(1)));
-    assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
-    assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What befalls the cluster, by seed: processes and machines die, links are cut in one direction or both, disks fail.
 //!
 //! A fault lasts for a while and is then undone; several may last at the same time. A machine crash loses what was not
-//! synced, which `durability=replicated` survives as long as one replica of each partition keeps all that was committed:
-//! a machine whose crash would take the last one is spared. With `durability=fsync` the power of all may fail at once.
+//! synced, which `durability=replicated` survives as long as one replica of each partition keeps all that was
+//! committed: a machine whose crash would take the last one is spared. With `durability=fsync` the power of all may
+//! fail at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //!
 //! - an acknowledged record stays where it was acknowledged (I1), and a place never shows two records (I2);
 //! - a record stands in one place only, however often it was sent (I4);
-//! - a reader sees every place in order, none twice, none left out, and a writer's records in the order of writing (I3).
+//! - a reader sees every place in order, none twice, none left out, and a writer's records in the order of writing
+//!   (I3).
 
 use std::collections::BTreeMap;
 use std::fmt;
