@@ -44,8 +44,8 @@ pub use lanes::Home;
 pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
-    Duty, FetchFrom, Fetched, Isolation, LaneQueue, Partition, Produced, ProducersFound, Pulled, Surroundings,
-    WaitGuard,
+    Duty, FetchFrom, Fetched, Isolation, LaneQueue, News, Partition, Produced, ProducersFound, Pulled, Surroundings,
+    Watch,
 };
 pub use partitions::Partitions;
 pub use session::{Joining, Note};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::lead::LaneQueue;
+use super::watch::Watch;
 use crate::broker::{Errand, Errands, Partition, PartitionError};
 use crate::replica::StreamId;
 
@@ -15,7 +16,7 @@ type Writer = oneshot::Sender<Result<(), PartitionError>>;
 #[derive(Default)]
 pub(super) struct After {
     answers: Vec<(Writer, Result<(), PartitionError>)>,
-    wakes: Vec<Arc<Notify>>,
+    watches: Vec<Arc<Watch>>,
     lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
     errands: Vec<Errand>,
 }
@@ -25,8 +26,9 @@ impl After {
         self.answers.push((writer, answer));
     }
 
-    pub(super) fn wake(&mut self, reader: Arc<Notify>) {
-        self.wakes.push(reader);
+    /// A reader has news of this partition.
+    pub(super) fn tell(&mut self, watch: Arc<Watch>) {
+        self.watches.push(watch);
     }
 
     pub(super) fn errand(&mut self, errand: Errand) {
@@ -50,7 +52,7 @@ impl After {
             // A client that has gone away waits for nothing.
             drop(writer.send(answer));
         }
-        self.wakes.iter().for_each(|reader| reader.notify_one());
+        self.watches.iter().for_each(|watch| watch.fire());
         if !self.errands.is_empty() {
             errands.push(self.errands);
         }

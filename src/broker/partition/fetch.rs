@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
-use super::{Epochs, Partition, PartitionError, Reader, Role, State};
+use super::{Epochs, Partition, PartitionError, Role, State, Watch};
 use crate::base::ids::{LeaderEpoch, Offset};
-use crate::base::time::Millis;
 use crate::log::{Read, ReadRequest, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
-use crate::replica::waiters;
 
 /// Where and how a consumer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,58 +40,14 @@ pub struct Fetched {
 }
 
 impl Partition {
-    pub fn fetch(&self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
+    /// Reads once. Whoever brings a watch is told by it when there is more, or when this replica no longer leads.
+    pub fn fetch(&self, from: &FetchFrom, watch: Option<&Arc<Watch>>) -> Result<Fetched, PartitionError> {
         let mut state = self.lock();
-        let state = &mut *state;
-        let leader = leading(&state.role, state.leader_hint)?;
-        check_epoch(from.leader_epoch, leader.leader_epoch())?;
-        let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
-        let bound = bound(leader, from.isolation);
-        let fetched = |records| Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start: state.log.log_start(),
-            diverging,
-        };
-        if diverging.is_some() {
-            return Ok(fetched(nothing(from.offset)));
+        let fetched = state.fetch(from)?;
+        if let Some(watch) = watch {
+            state.watches.arm(watch);
         }
-        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
-        if from.offset > bound && from.offset <= state.log.log_end() {
-            return Ok(fetched(nothing(from.offset)));
-        }
-        let request =
-            ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
-        let records = state.log.read(&request)?;
-        let log_start = state.log.log_start();
-        Ok(Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start,
-            diverging: None,
-        })
-    }
-
-    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads.
-    pub fn wait_for(self: &Arc<Self>, offset: Offset, wake: &Arc<Notify>) -> WaitGuard {
-        let mut state = self.lock();
-        state.readers_seen += 1;
-        let number = state.readers_seen;
-        let reader = Reader { number, wake: Arc::clone(wake) };
-        let readable = match &state.role {
-            Role::Leading(leader) => Some(leader.high_watermark()),
-            _ => None,
-        };
-        match readable {
-            Some(bound) if bound <= offset => {
-                let found = waiters::Fetched { bound, log_end: state.log.log_end(), bytes_missing: 1 };
-                state.readers.wait(found, Millis(u64::MAX), reader);
-            }
-            _ => wake.notify_one(),
-        }
-        WaitGuard { partition: Arc::clone(self), number, wake: Arc::clone(wake) }
+        Ok(fetched)
     }
 
     /// ListOffsets(EARLIEST).
@@ -152,24 +104,37 @@ impl Partition {
     }
 }
 
-/// A consumer waits; dropping this ends the wait.
-pub struct WaitGuard {
-    partition: Arc<Partition>,
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl Drop for WaitGuard {
-    fn drop(&mut self) {
-        let reader = Reader { number: self.number, wake: Arc::clone(&self.wake) };
-        self.partition.lock().readers.remove(&reader);
-    }
-}
-
 impl State {
-    /// How far consumers may read has moved.
-    pub(super) fn wake_readers(&mut self, bound: Offset, after: &mut super::After) {
-        self.readers.on_bound(bound, |reader| after.wake(reader.wake));
+    fn fetch(&mut self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
+        let leader = leading(&self.role, self.leader_hint)?;
+        check_epoch(from.leader_epoch, leader.leader_epoch())?;
+        let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&self.log)));
+        let bound = bound(leader, from.isolation);
+        let fetched = |records| Fetched {
+            records,
+            high_watermark: leader.high_watermark(),
+            last_stable_offset: leader.last_stable_offset(),
+            log_start: self.log.log_start(),
+            diverging,
+        };
+        if diverging.is_some() {
+            return Ok(fetched(nothing(from.offset)));
+        }
+        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
+        if from.offset > bound && from.offset <= self.log.log_end() {
+            return Ok(fetched(nothing(from.offset)));
+        }
+        let request =
+            ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
+        let records = self.log.read(&request)?;
+        let log_start = self.log.log_start();
+        Ok(Fetched {
+            records,
+            high_watermark: leader.high_watermark(),
+            last_stable_offset: leader.last_stable_offset(),
+            log_start,
+            diverging: None,
+        })
     }
 }
 

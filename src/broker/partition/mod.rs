@@ -13,11 +13,12 @@ mod follow;
 mod lead;
 mod produce;
 mod producers;
+mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
@@ -32,15 +33,17 @@ use crate::replica::follower::{Follower, FollowerEffects, Leadership};
 use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
-use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
+use crate::replica::waiters::ProduceWaiters;
 use crate::replica::{LogEnds, StreamId};
 
 use after::After;
+use watch::Watches;
 
-pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
+pub use fetch::{FetchFrom, Fetched, Isolation};
 pub use lead::{LaneQueue, Pulled};
 pub use produce::Produced;
 pub use producers::ProducersFound;
+pub use watch::{News, Watch};
 
 /// What all partitions of a node share.
 pub struct Surroundings {
@@ -92,9 +95,8 @@ struct State {
     producers: Producers,
     /// Producers that wait for the high watermark.
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
-    /// Consumers that wait for something to read.
-    readers: FetchWaiters<Reader>,
-    readers_seen: u64,
+    /// Consumers that want to know when there is something new.
+    watches: Watches,
     /// The followers' streams, where this replica leads.
     streams: Vec<lead::Stream>,
     flush_is_due: bool,
@@ -102,18 +104,6 @@ struct State {
     follower_effects: FollowerEffects,
     /// Who leads, for those who come to the wrong broker.
     leader_hint: Option<(NodeId, LeaderEpoch)>,
-}
-
-/// A consumer's place among those who wait.
-struct Reader {
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl PartialEq for Reader {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
 }
 
 enum Role {
@@ -167,8 +157,7 @@ impl Partition {
             settings,
             producers,
             writers: ProduceWaiters::default(),
-            readers: FetchWaiters::default(),
-            readers_seen: 0,
+            watches: Watches::default(),
             streams: Vec::new(),
             flush_is_due: false,
             leader_effects: LeaderEffects::new(),
@@ -360,7 +349,7 @@ impl State {
         self.role = Role::Following(leader.resign());
         let hint = self.leader_hint;
         self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
-        self.readers.drain(|reader| after.wake(reader.wake));
+        self.watches.fire(after);
         self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::fetching::Sessions;
+use super::memory::Memory;
 use crate::base::executor::Worker;
 use crate::broker::Broker;
 
@@ -11,6 +13,9 @@ pub struct Door {
     /// The name in `listeners`: other brokers are told by what they have registered under the same name.
     pub listener: String,
     pub cold_reads: Arc<dyn Worker>,
+    /// The same for all listeners: a session may go on at another one.
+    pub sessions: Sessions,
+    pub memory: Memory,
     /// `fetch.max.bytes`
     pub fetch_bytes_max: usize,
     /// `auto.create.topics.enable`
@@ -18,10 +23,16 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(broker: Broker, listener: String, cold_reads: Arc<dyn Worker>) -> Self {
+    pub fn new(
+        broker: Broker,
+        listener: String,
+        cold_reads: Arc<dyn Worker>,
+        sessions: Sessions,
+        memory: Memory,
+    ) -> Self {
         let settings = broker.settings();
         let fetch_bytes_max = usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0);
         let creates_topics = settings.boolean("auto.create.topics.enable");
-        Self { broker, listener, cold_reads, fetch_bytes_max, creates_topics }
+        Self { broker, listener, cold_reads, sessions, memory, fetch_bytes_max, creates_topics }
     }
 }
