@@ -31,7 +31,7 @@ check_rust() {
 say_how_long_it_takes() {
     local target=${CARGO_TARGET_DIR:-target}
     [ -d "$target/debug" ] && return
-    echo "First build: about 12 minutes on two cores, most of it RocksDB (C++), built once for running and testing."
+    echo "First build: about 20 minutes on two cores, most of it RocksDB (C++), built once for running and testing."
 }
 
 if command -v dpkg-query >/dev/null; then

@@ -42,6 +42,8 @@
 //! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
 //!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
 //!   feed tells every broker.
+//! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
+//!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
 //!
 //! # Absent on purpose

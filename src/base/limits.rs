@@ -39,8 +39,27 @@ pub const CATCH_UP_MS_MAX: u64 = 1_000;
 /// Pause after a reign could not begin, or stumbled and goes on.
 pub const REIGN_RETRY_MS: u64 = 20;
 
-/// How long a leader that stops waits for another to take over.
+/// How long a voter waits for each one before it to be elected in a dead leader's place: some round trips.
+pub const ELECTION_STAGGER_MS: u64 = 25;
+
+/// Pause before a connection to another voter that broke off, or could not be made, is made again.
+pub const FELLOW_REDIAL_MS: u64 = 20;
+
+/// How long a connection to another voter may take.
+pub const FELLOW_DIAL_MS_MAX: u64 = 1_000;
+
+/// A voter that has said nothing to its leader for so long is not handed the leadership.
+pub const HEIR_SILENCE_MS_MAX: u64 = 500;
+
+/// How long whoever leads and stops waits for another to take over.
 pub const HAND_OVER_MS_MAX: u64 = 500;
+
+/// How long a broker that stops goes on telling clients who leads now: a connection that closes says nothing, and they
+/// would have to find out.
+pub const FAREWELL_MS: u64 = 300;
+
+/// How long a broker that stops waits for the controllers to hear its goodbye.
+pub const GOODBYE_MS_MAX: u64 = 300;
 
 /// Entries that a subscriber of the metadata feed is sent at once.
 pub const FEED_ENTRIES_MAX: u64 = 64;
@@ -54,14 +73,18 @@ pub const FEED_SNAPSHOT_FACTS_MAX: usize = 64;
 /// How long a feed may be quiet before it says that there is no news.
 pub const FEED_QUIET_MS_MAX: u64 = 1_000;
 
-/// Events of sessions that may wait to be counted.
-pub const SESSION_EVENTS_QUEUE_MAX: usize = 1024;
+/// Events of sessions that may wait to be counted. Every open session keeps one place, so that its end is never lost.
+pub const SESSION_EVENTS_QUEUE_MAX: usize = 16 * 1024;
 
 /// How long a probe of a node that may be dead waits for its port.
 pub const PROBE_MS_MAX: u64 = 500;
 
 /// Pause between two probes: a process that is being replaced refuses for a moment.
 pub const PROBE_PAUSE_MS: u64 = 10;
+
+/// Pause before a node is probed again whose stream broke off, but whose port did not refuse: the system closes what a
+/// dead process had open one after the other, and its port may be the last.
+pub const PROBE_AGAIN_MS: u64 = 10;
 
 /// How long a seed may take to answer while a cluster is being founded.
 pub const SEED_ANSWER_MS_MAX: u64 = 500;
@@ -103,8 +126,39 @@ pub const HEARTBEAT_MS: u64 = 200;
 /// Messages of a session that may wait to be sent.
 pub const SESSION_MESSAGES_QUEUE_MAX: usize = 8;
 
+/// How long a broker is suspected of having died after a connection with it broke off, unless there is news of it.
+pub const SUSPICION_MS: u64 = 1_000;
+
+/// How long a replica that may soon lead holds what clients ask of it, instead of sending them to a dead leader.
+pub const PARKED_MS_MAX: u64 = 300;
+
+/// Bytes of batches that one partition holds so; further ones are refused at once.
+pub const PARKED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long Metadata waits for news of a leader that may have died.
+pub const METADATA_HELD_MS_MAX: u64 = 100;
+
 /// How often high watermarks and recovery points are written down; what comes after is found again in the logs.
 pub const CHECKPOINT_MS: u64 = 5_000;
+
+/// How long a record may wait to be flushed where durability=interval and flush.ms says nothing.
+pub const FLUSH_INTERVAL_MS: u64 = 1_000;
+
+/// Threads that open logs, and recover them after a crash: one log waits for the disk while another's records are
+/// checked.
+pub const LOG_OPENERS: usize = 4;
+
+/// Threads that flush logs. A file system writes its journal once for all that ask at the same time.
+pub const FLUSHERS: usize = 4;
+
+/// Pause between two rounds of upkeep: what came in one moment is looked at in one round.
+pub const UPKEEP_PAUSE_MS: u64 = 100;
+
+/// How long a partition goes unused before it gives back its memory and descriptors.
+pub const UPKEEP_IDLE_MS: u64 = 60_000;
+
+/// After how long a partition with records is looked at again whatever its next time says: clocks are changed.
+pub const UPKEEP_MS_MAX: u64 = 3_600_000;
 
 /// Producer ids that a broker may give out before it asks for a new block.
 pub const PRODUCER_IDS_PATIENCE_MS: u64 = 5_000;

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod time;
 
 pub mod machine;
+pub mod mutants;
 
 pub mod clock;
 pub mod disk;

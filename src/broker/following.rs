@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 use super::{Home, Partition, Surroundings};
-use crate::base::executor::Task;
+use crate::base::executor::{BoxFuture, Task};
 use crate::base::ids::{IncarnationId, NodeId};
 use crate::replica::effect::Ack;
 
@@ -48,13 +48,14 @@ struct Shared {
     lanes: Mutex<BTreeMap<NodeId, Entry>>,
 }
 
-/// The lane to one leader, as others reach it.
+/// The lane to one leader, as others reach it. It ends when this is dropped.
 struct Entry {
     wishes: Wishes,
     wished: Arc<Notify>,
     /// Of the present connection.
     outbox: Option<Arc<Outbox>>,
-    _task: Task,
+    _wanted: oneshot::Sender<()>,
+    _starting: Task,
 }
 
 impl Following {
@@ -63,7 +64,7 @@ impl Following {
         Self { shared: Arc::new(Shared { around, home, incarnation, metadata, lanes: Mutex::default() }) }
     }
 
-    /// Does an [`super::Errand::Open`]. A new lane lives on the runtime this is called on.
+    /// Does an [`super::Errand::Open`]. Without a reactor a new lane lives on the runtime this is called on.
     pub fn open(&self, partition: &Arc<Partition>, after_ms: u64) {
         self.shared.open(partition, after_ms);
     }
@@ -105,11 +106,24 @@ impl Shared {
         entry.wished.notify_one();
     }
 
+    /// Starts a lane, on a reactor where there is one: what comes on it is appended there.
     fn start(self: &Arc<Self>, leader: NodeId) -> Entry {
         let wished = Arc::new(Notify::new());
         let lane = Lane::new(Arc::clone(self), leader, Arc::clone(&wished));
-        let task = self.around.world.executor.spawn("replication.follow", Box::pin(lane.run()));
-        Entry { wishes: Wishes::default(), wished, outbox: None, _task: task }
+        let (wanted, unwanted) = oneshot::channel();
+        let run = async move {
+            tokio::select! {
+                biased;
+                _ = unwanted => {}
+                () = lane.run() => {}
+            }
+        };
+        let start: BoxFuture<'static, ()> = match self.around.reactor() {
+            Some(reactor) => Box::pin(async move { reactor.run(Box::new(move || Box::pin(run))).await }),
+            None => Box::pin(run),
+        };
+        let starting = self.around.world.executor.spawn("replication.follow", start);
+        Entry { wishes: Wishes::default(), wished, outbox: None, _wanted: wanted, _starting: starting }
     }
 
     /// Does something with the entry of a lane that runs.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, info, warn};
 
-use super::folders::Folders;
+use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
@@ -16,14 +17,19 @@ use super::partitions::Partitions;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
-use crate::base::executor::{Task, Worker};
+use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
-use crate::base::limits::PRODUCER_IDS_PATIENCE_MS;
+use crate::base::limits::{
+    GOODBYE_MS_MAX, HAND_OVER_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
+};
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
 use crate::log::{After, DirMeta, LogError};
 use crate::metadata::record::Origin;
 use crate::metadata::{Delta, Image};
+
+/// So many partitions are opened one after another before others' threads are woken for them.
+const OPENED_AT_ONCE: usize = 8;
 
 /// This node's broker. Clones are the same one.
 #[derive(Clone)]
@@ -44,8 +50,8 @@ pub(super) struct Inner {
     joining: Joining,
     node: Resolved,
     producer_ids: Mutex<ProducerIdBlock>,
-    /// Opens and removes logs, in the order in which metadata says so.
-    pub(super) opener: Arc<dyn Worker>,
+    /// Open and remove logs, in the order in which metadata says so.
+    pub(super) openers: Vec<Arc<dyn Worker>>,
 }
 
 /// Who this broker is and how its last run ended.
@@ -63,13 +69,19 @@ pub struct Identity {
 /// A started broker with its tasks; dropping it ends them.
 pub struct Running {
     pub broker: Broker,
-    _tasks: Vec<Task>,
+    session: Task,
+    _tasks: [Task; 2],
 }
 
 impl Running {
     /// Opens the log dirs and joins the cluster. Waits for the disk.
-    pub fn start(world: &World, identity: Identity, node: &Resolved) -> Result<Self, LogError> {
-        let around = Arc::new(Surroundings::new(identity.node, world.clone()));
+    pub fn start(
+        world: &World,
+        identity: Identity,
+        node: &Resolved,
+        reactors: &[Arc<dyn Reactor>],
+    ) -> Result<Self, LogError> {
+        let around = Arc::new(Surroundings::new(identity.node, world.clone()).on(reactors));
         let dirs = &identity.log_dirs;
         let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
         let partitions = Arc::new(Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()));
@@ -87,26 +99,28 @@ impl Running {
             joining: identity.joining.clone(),
             node: node.clone(),
             producer_ids: Mutex::new(ProducerIdBlock { first: ProducerId(0), len: 0 }),
-            opener: world.executor.worker("log-open"),
+            openers: (0..LOG_OPENERS).map(|_| world.executor.worker("log-open")).collect(),
             around,
             folders,
         }));
         let spawn = |name, task| world.executor.spawn(name, task);
-        let tasks = vec![
+        let session = spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining)));
+        let tasks = [
             spawn("broker.feed", Box::pin(subscription::follow(broker.clone()))),
-            spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining))),
             spawn("broker.errands", Box::pin(runner::run(broker.clone()))),
         ];
-        Ok(Self { broker, _tasks: tasks })
+        Ok(Self { broker, session, _tasks: tasks })
     }
 
     /// Says goodbye and closes every log, so that the next start has nothing to recover. Returns the registration that
     /// ended so, if all went well.
     pub async fn stop(self) -> Option<BrokerEpoch> {
-        self.broker.0.stopping.send_replace(true);
-        drop(self._tasks);
-        let broker = self.broker.clone();
-        let worker = self.broker.0.around.world.executor.worker("log-close");
+        let Self { broker, session, _tasks } = self;
+        broker.0.stopping.send_replace(true);
+        // A controller that does not hear it will notice anyway.
+        drop(timeout(Duration::from_millis(GOODBYE_MS_MAX), session.ended()).await);
+        drop(_tasks);
+        let worker = broker.0.around.world.executor.worker("log-close");
         worker.call(move || broker.close_logs()).await
     }
 }
@@ -147,6 +161,17 @@ impl Broker {
     /// The same, for whoever waits for the next one.
     pub fn images(&self) -> watch::Receiver<Arc<Image>> {
         self.0.image.subscribe()
+    }
+
+    /// The same; but while a broker may just have died, it is waited a little for what becomes of it.
+    pub async fn settled_image(&self) -> Arc<Image> {
+        let suspects = self.0.around.suspects.all(self.0.around.now());
+        if !suspects.is_empty() {
+            let mut images = self.0.image.subscribe();
+            let is_settled = |image: &Arc<Image>| !suspects.iter().any(|node| image.nodes().is_active(*node));
+            drop(timeout(Duration::from_millis(METADATA_HELD_MS_MAX), images.wait_for(is_settled)).await);
+        }
+        self.image()
     }
 
     /// Waits until this node acts on everything up to here.
@@ -217,17 +242,84 @@ impl Broker {
                 true => (Arc::clone(&old), delta),
                 false => (Arc::default(), Delta::between(&Image::default(), &new)),
             };
-            let (broker, image) = (self.clone(), Arc::clone(&new));
-            self.0.opener.call(move || broker.0.partitions.reconcile(&before, &image, &delta)).await;
+            self.reconcile(before, Arc::clone(&new), delta).await;
         }
         self.0.image.send_replace(new);
         self.0.following.on_metadata();
     }
 
+    /// Makes the partitions what an image says. Logs are opened, and after a crash recovered, on several threads: each
+    /// partition serves as soon as its own log is open.
+    async fn reconcile(&self, old: Arc<Image>, new: Arc<Image>, delta: Delta) {
+        let changed = delta.topics.iter();
+        let changed = changed.flat_map(|(id, changed)| changed.partitions.iter().map(move |index| (*id, *index)));
+        let changed: Vec<_> = changed.collect();
+        let openers = &self.0.openers[..if changed.len() < OPENED_AT_ONCE { 1 } else { self.0.openers.len() }];
+        let (broker, delta) = (self.clone(), Arc::new(delta));
+        let deleted = Arc::clone(&delta);
+        openers[0].call(move || broker.0.partitions.remove_deleted(&deleted)).await;
+        let part = changed.len().div_ceil(openers.len()).max(1);
+        let taken_over = join_all(openers.iter().zip(changed.chunks(part)).map(|(opener, part)| {
+            let (broker, image, part) = (self.clone(), Arc::clone(&new), part.to_vec());
+            opener.call(move || broker.0.partitions.take_up(&image, &part))
+        }))
+        .await
+        .into_iter()
+        .sum::<usize>();
+        if taken_over > 0 {
+            info!(event = "broker.took_over", partitions = taken_over, "this broker leads more partitions");
+        }
+        let broker = self.clone();
+        openers[0].call(move || broker.0.partitions.settle(&old, &new, &delta)).await;
+    }
+
+    /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
+    /// controller has decided it in time; says whether it led anything.
+    pub async fn hand_over(&self) -> bool {
+        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
+        let Some(epoch) = self.epoch() else { return led };
+        let command = Command::ShutDown { node: self.node(), epoch };
+        let patience = Duration::from_millis(HAND_OVER_MS_MAX);
+        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
+            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
+            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        }
+        led
+    }
+
     pub(super) fn write_checkpoints(&self) {
-        if let Err(error) = self.0.folders.checkpoint(self.0.partitions.all().iter()) {
+        self.write_checkpoints_of(self.0.partitions.all().iter());
+    }
+
+    /// Whether what was written is durable.
+    pub(super) fn write_checkpoints_of<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> bool {
+        let written = self.0.folders.checkpoint(partitions);
+        if let Err(error) = &written {
             warn!(event = "log.checkpoint_failed", %error, "a restart will read more of the logs than it had to");
         }
+        written.is_ok()
+    }
+
+    /// A sync failed: what the kernel still had for this disk may be gone without another word, so nothing in the log
+    /// dir is trusted or written any more. Others lead what this broker led: it says goodbye.
+    pub(super) fn give_up_log_dir(&self, partition: &Partition, cause: &LogError) {
+        let dir = partition.folder.parent();
+        error!(event = "log.dir_failed", dir = ?dir, %cause, "this log dir takes no more records until a restart");
+        for other in self.0.partitions.all().iter().filter(|other| other.folder.parent() == dir) {
+            other.on_failed_flush(cause);
+        }
+        self.0.stopping.send_replace(true);
+    }
+
+    /// Whether this very partition is still one of this node's.
+    pub(super) fn has(&self, partition: &Arc<Partition>) -> bool {
+        self.0.partitions.has(partition)
+    }
+
+    /// The log dirs, with what lies in them. Waits for the disk.
+    pub fn log_dirs(&self) -> Vec<DirReport> {
+        self.0.folders.report(&self.0.partitions.all())
     }
 
     fn close_logs(&self) -> Option<BrokerEpoch> {

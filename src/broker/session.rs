@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
 use super::Broker;
@@ -38,11 +38,11 @@ pub struct Joining {
 /// Notes a registration. Waits for the disk.
 pub type Note = Arc<dyn Fn(BrokerEpoch) -> io::Result<()> + Send + Sync>;
 
-/// Registers, then keeps the broker let in for as long as it runs.
+/// Registers, then keeps the broker let in until it stops; ends when every controller has heard its goodbye.
 pub(super) async fn keep(broker: Broker, joining: Joining) {
     let epoch = register(&broker, &joining).await;
     let note = Arc::clone(&joining.note);
-    if let Err(error) = broker.0.opener.call(move || note(epoch)).await {
+    if let Err(error) = broker.0.openers[0].call(move || note(epoch)).await {
         // The next run will be unable to say how this one ended, and count as a crash of the machine: safe, but slow.
         warn!(event = "broker.not_noted", %error, "this registration could not be noted on the disk");
     }
@@ -50,16 +50,27 @@ pub(super) async fn keep(broker: Broker, joining: Joining) {
     info!(event = "broker.registered", node = %broker.node(), %epoch, "this broker is registered");
     let mut sessions: BTreeMap<String, Task> = BTreeMap::new();
     let mut images = broker.0.image.subscribe();
+    let mut stopping = broker.0.stopping.subscribe();
     loop {
         for address in broker.0.link.addresses() {
             let session = hold(broker.clone(), address.clone(), epoch, joining.registration.peer_address.clone());
             let start = || broker.0.around.world.executor.spawn("session", Box::pin(session));
             sessions.entry(address).or_insert_with(start);
         }
-        ask_to_be_let_in(&broker, epoch).await;
-        if images.changed().await.is_err() {
-            return;
+        let news = async {
+            ask_to_be_let_in(&broker, epoch).await;
+            images.changed().await
+        };
+        tokio::select! {
+            biased;
+            () = stopped(&mut stopping) => break,
+            goes_on = news => if goes_on.is_err() {
+                return;
+            },
         }
+    }
+    for session in sessions.into_values() {
+        session.ended().await;
     }
 }
 
@@ -103,16 +114,18 @@ pub(super) fn itself(api: &str) -> Origin {
     Origin { principal: "broker".to_owned(), api: api.to_owned(), ..Origin::default() }
 }
 
-/// Keeps a session with one controller for ever.
+/// Keeps a session with one controller until the broker stops.
 async fn hold(broker: Broker, address: String, epoch: BrokerEpoch, peer_address: String) {
-    loop {
-        if let Err(why) = session(&broker, &address, epoch, &peer_address).await {
-            debug!(event = "session.ended", address, why, "the session is opened again");
+    while let Err(why) = session(&broker, &address, epoch, &peer_address).await {
+        if *broker.0.stopping.borrow() {
+            return;
         }
+        debug!(event = "session.ended", address, why, "the session is opened again");
         sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
     }
 }
 
+/// One session, up to its goodbye or whatever breaks it off.
 async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_address: &str) -> Result<(), String> {
     let (up, messages) = mpsc::channel(SESSION_MESSAGES_QUEUE_MAX);
     let hello = proto::Hello {
@@ -135,10 +148,11 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
     loop {
         tokio::select! {
             biased;
-            _ = stopped(&mut stopping) => {
+            () = stopped(&mut stopping) => {
                 say(&up, Message::Goodbye(proto::Goodbye {})).await?;
-                drop(timeout(silence, down.message()).await); // the controller has heard it
-                return std::future::pending().await;
+                drop(up);
+                while let Ok(Some(_)) = down.message().await {} // it ends when the controller has heard it
+                return Ok(());
             }
             answer = down.message() => match answer.map_err(|status| status.to_string())? {
                 Some(_) => heard = Instant::now(),
@@ -150,6 +164,12 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
                 }
                 let applied = broker.image().applied().0;
                 say(&up, Message::Heartbeat(proto::Heartbeat { applied, leaders_ready: applied })).await?;
+                let around = &broker.0.around;
+                let lost = around.suspects.all(around.now());
+                if !lost.is_empty() {
+                    let node_ids = lost.into_iter().map(|node| node.0).collect();
+                    say(&up, Message::Lost(proto::Lost { node_ids })).await?;
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! Answers go to standard output, as text or with `-o json` as JSON; complaints and logs go to standard error.
 
 mod admin;
+mod bench;
 mod config;
 mod lab;
 mod server;
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   dohle server                                    one node, on the default ports, data in ./dohle-data
   dohle server --seeds a:9093,b:9093,c:9093       one of three nodes that find each other
   dohle lab                                       three nodes to kill and revive, under load, with nothing to set up
+  dohle bench --records 16 --record-bytes 1000    what the cluster at localhost:9092 can do, and what it costs
   dohle cluster status                            who is in the cluster, and is all well?
   dohle topic create orders --partitions 6        a topic
   dohle config check server.properties            would a node start with this file?
@@ -40,6 +42,8 @@ enum Command {
     Server(Box<server::ServerArguments>),
     /// Starts a cluster of three, puts load on it, and lets you kill and revive its nodes
     Lab(lab::LabArguments),
+    /// Measures what a cluster can do and what it costs, with raw requests; any Kafka will do
+    Bench(bench::BenchArguments),
     #[command(flatten)]
     Admin(admin::AdminCommand),
     /// Lists, explains and checks settings
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Server(arguments) => server::run(&arguments, &host::world(), &mut console),
         Command::Lab(arguments) => lab::run(&arguments, &host::world(), &mut console),
+        Command::Bench(arguments) => bench::run(&arguments, &host::world(), &mut console),
         Command::Admin(command) => admin::run(command, &host::world(), &mut console),
         Command::Config(arguments) => config::run(arguments, &host::world(), &mut console),
     };

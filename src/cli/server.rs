@@ -122,7 +122,8 @@ pub(super) fn run(arguments: &ServerArguments, world: &World, console: &mut Cons
         console.complain(&format!("dohle server: cannot live and die with process {parent}: {error}"));
         return Exit::Failed;
     }
-    let Some((config, warnings)) = settings(arguments, world, console) else { return Exit::Usage };
+    let Some((mut config, warnings)) = settings(arguments, world, console) else { return Exit::Usage };
+    config.hostname = host::hostname();
     start_logging(arguments.log_format(), arguments.log_level());
     warnings.iter().for_each(|warning| warn!(event = "config.warning", "{warning}"));
     let runtime = match host::control_runtime() {

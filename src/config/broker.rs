@@ -34,9 +34,10 @@ pub(super) const STATIC: &[Key] = &scoped(
             .doc("How often partitions without a leader are looked at for an unclean election, where that is enabled."),
         int("request.timeout.ms", 30 * SECOND).doc("How long a broker waits for another node's answer."),
         // Replication and reading.
-        long("replica.lag.time.max.ms", 30 * SECOND)
-            .at_least(1)
-            .doc("How long a replica may lag behind the leader's end before it is no longer in sync."),
+        long("replica.lag.time.max.ms", 10 * SECOND).at_least(1).unlike_kafka("30000").doc(
+            "How long a replica may lag behind the leader's end before it is no longer in sync. Kafka's is 30000; \
+            here it is for replicas that are alive but stuck only, because a dead one is fenced long before.",
+        ),
         long("replica.high.watermark.checkpoint.interval.ms", 5 * SECOND)
             .at_least(1)
             .doc("How often high watermarks are written to disk."),

@@ -5,6 +5,9 @@ use super::key::{boolean, int, list, long, scoped, text, unset};
 use super::listener::{Address, PEER_PORT};
 
 const ADDRESS: Allowed = Allowed::Form("HOST:PORT, :PORT or HOST", |text| Address::parse(text, PEER_PORT).is_some());
+const DIALABLE: Allowed = Allowed::Form("HOST:PORT or HOST", |text| {
+    Address::parse(text, PEER_PORT).is_some_and(|address| !address.is_wildcard())
+});
 const SEED: Allowed = Allowed::Form("HOST:PORT or HOST; or the one word any", |text| {
     Address::parse(text, PEER_PORT).is_some_and(|address| !address.is_wildcard())
 });
@@ -49,6 +52,11 @@ pub(super) const STATIC: &[Key] = &scoped(
             .allow(ADDRESS)
             .flag("--peer-listen")
             .doc("Where the other nodes of the cluster connect: Raft, metadata, sessions and replication."),
+        unset("dohle.peer.advertised", Kind::Text).allow(DIALABLE).doc(
+            "What the other nodes are told to connect to. Without it that is dohle.peer.listen or, where that is \
+            every address, the node's own entry in dohle.seeds, the host that clients are told, or the address from \
+            which it reaches a seed.",
+        ),
         text("dohle.admin.listen", ":9094")
             .allow(ADDRESS)
             .flag("--admin-listen")

@@ -18,11 +18,15 @@ pub struct NodeConfig {
     /// Where Kafka clients connect; none on a node that is a controller only.
     pub listeners: Vec<Listener>,
     pub peer_listen: Address,
+    /// What other nodes are told, where that was set.
+    pub peer_advertised: Option<Address>,
     pub admin_listen: Address,
     pub seeds: Seeds,
     pub data_dir: PathBuf,
     /// Where partitions lie: at least one folder.
     pub log_dirs: Vec<PathBuf>,
+    /// What this machine is called, if anybody has asked it: what clients are told of a listener at every address.
+    pub hostname: Option<String>,
     /// Everything else, by name.
     pub settings: Resolved,
 }
@@ -72,7 +76,22 @@ impl NodeConfig {
         let problems = reading.problems;
         let id = settings.optional_number("node.id");
         let node_id = id.map(|id| NodeId(i32::try_from(id).expect("the table says that node.id is an int")));
-        (Self { node_id, roles, listeners, peer_listen, admin_listen, seeds, data_dir, log_dirs, settings }, problems)
+        let peer_advertised =
+            settings.optional_text("dohle.peer.advertised").and_then(|text| Address::parse(text, PEER_PORT));
+        let node = Self {
+            node_id,
+            roles,
+            listeners,
+            peer_listen,
+            peer_advertised,
+            admin_listen,
+            seeds,
+            data_dir,
+            log_dirs,
+            hostname: None,
+            settings,
+        };
+        (node, problems)
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
 
 /// A running child.
@@ -31,6 +31,29 @@ impl Child {
     /// Kills it as a power cut would: it learns nothing of it. Waits until it is gone.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.0.kill().await
+    }
+
+    /// Asks it to stop, as a supervisor does. Waits until it has.
+    pub async fn stop(&mut self) -> io::Result<()> {
+        self.signal(Signal::TERM)?;
+        self.0.wait().await.map(drop)
+    }
+
+    /// Halts it where it is: its sockets stay open, and nothing of it moves until it is resumed.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Nothing, if it has ended.
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.0.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            Some(id) => Ok(kill_process(id, signal)?),
+            None => Ok(()),
+        }
     }
 
     /// How it ended, if it has.

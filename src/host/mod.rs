@@ -19,7 +19,10 @@ use crate::base::World;
 
 pub use children::{Child, die_with};
 pub use executor::control_runtime;
-pub use process::{arguments, asked_to_stop, environment, id, is_terminal, is_watched, temporary_folder, typed_lines};
+pub use process::{
+    arguments, asked_to_stop, cpu_time, environment, hostname, id, is_terminal, is_watched, resident_bytes,
+    temporary_folder, typed_lines,
+};
 
 /// The world as it is: this machine's network, disk, threads, clock and randomness.
 pub fn world() -> World {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -31,9 +32,36 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
+/// What this machine is called, if it has a name.
+pub fn hostname() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Some(name).filter(|name| !name.is_empty() && name != "(none)")
+}
+
 /// The number of this process.
 pub fn id() -> u32 {
     std::process::id()
+}
+
+/// What a process of this machine has spent of its processors, in user and in kernel mode.
+pub fn cpu_time(process: u32) -> io::Result<Duration> {
+    /// What Linux promises to programs, whatever its own clock does.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program stands in parentheses, and may hold anything.
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_ascii_whitespace());
+    let ticks = fields.map(|fields| fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>());
+    let ticks = ticks.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its accounts cannot be read"))?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// The memory a process of this machine has at present.
+pub fn resident_bytes(process: u32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kibibytes = kibibytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it does not say"))?;
+    Ok(kibibytes * 1024)
 }
 
 /// Where files may be left that nobody misses.

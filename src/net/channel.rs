@@ -5,11 +5,15 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tower::service_fn;
@@ -22,7 +26,21 @@ pub struct Peer {
     network: Arc<dyn Network>,
     address: String,
     lane: Lane,
-    channel: Mutex<Option<Channel>>,
+    present: Mutex<Option<Present>>,
+}
+
+/// A connection that was made, and whether it still stands.
+#[derive(Clone)]
+struct Present {
+    channel: Channel,
+    /// Closed when the connection has ended, from either side.
+    stands: watch::Receiver<()>,
+}
+
+impl Present {
+    fn has_ended(&self) -> bool {
+        self.stands.has_changed().is_err()
+    }
 }
 
 /// Why a peer did not answer.
@@ -38,7 +56,7 @@ pub enum PeerError {
 
 impl Peer {
     pub fn new(network: Arc<dyn Network>, address: impl Into<String>, lane: Lane) -> Self {
-        Self { network, address: address.into(), lane, channel: Mutex::new(None) }
+        Self { network, address: address.into(), lane, present: Mutex::new(None) }
     }
 
     /// Makes one call within `patience`, dialling first if there is no connection.
@@ -47,26 +65,45 @@ impl Peer {
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         let attempt = async {
-            let channel = self.connected().await?;
-            call(channel).await.map(tonic::Response::into_inner).map_err(|status| self.refused(status))
+            let present = self.connected().await?;
+            call(present.channel).await.map(tonic::Response::into_inner).map_err(|status| self.refused(status))
         };
         let answer = timeout(patience, attempt).await.unwrap_or_else(|_| Err(self.silent(patience)));
         if answer.is_err() {
-            *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.present() = None;
         }
         answer
     }
 
-    async fn connected(&self) -> Result<Channel, PeerError> {
-        let present = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(channel) = present {
-            return Ok(channel);
+    /// Holds a connection, dialling first if there is none, and returns when it has ended: however the process at the
+    /// other end dies, the operating system closes what it had open.
+    pub async fn hold(&self, patience: Duration) -> Result<(), PeerError> {
+        let connected = timeout(patience, self.connected()).await;
+        let Present { mut stands, channel } = connected.unwrap_or_else(|_| Err(self.silent(patience)))?;
+        // Only the peer's own keeps it up, so that a call that fails still ends it.
+        drop(channel);
+        // Nothing is ever sent: it ends with the connection.
+        let _ = stands.changed().await;
+        Ok(())
+    }
+
+    async fn connected(&self) -> Result<Present, PeerError> {
+        let known = self.present().clone();
+        if let Some(present) = known.filter(|present| !present.has_ended()) {
+            return Ok(present);
         }
         let unreachable = |cause| PeerError::Unreachable { address: self.address.clone(), cause };
         let connection = self.dial().await.map_err(unreachable)?;
+        let (ended, stands) = watch::channel(());
+        let connection = Told { connection, _ended: ended };
         let channel = over(connection, self.lane).await.map_err(|error| unreachable(io::Error::other(error)))?;
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel.clone());
-        Ok(channel)
+        let present = Present { channel, stands };
+        *self.present() = Some(present.clone());
+        Ok(present)
+    }
+
+    fn present(&self) -> MutexGuard<'_, Option<Present>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn dial(&self) -> io::Result<Connection> {
@@ -84,8 +121,49 @@ impl Peer {
     }
 }
 
+/// A connection that tells when it is dropped, as HTTP/2 does as soon as it has ended.
+struct Told {
+    connection: Connection,
+    _ended: watch::Sender<()>,
+}
+
+impl AsyncRead for Told {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+}
+
 /// A channel over a connection that exists already; it does not outlive it.
-pub async fn over(connection: Connection, lane: Lane) -> Result<Channel, tonic::transport::Error> {
+pub async fn over<C>(connection: C, lane: Lane) -> Result<Channel, tonic::transport::Error>
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut once = Some(connection);
     let connector = service_fn(move |_: Uri| {
         let connection = once.take();

@@ -21,6 +21,14 @@ impl Incoming {
         let (accepted, incoming) = mpsc::channel(ACCEPTED_CONNECTIONS_QUEUE_MAX);
         (accepted, Self(incoming))
     }
+
+    /// One connection, and no more.
+    pub fn one(connection: Connection) -> Self {
+        let (accepted, incoming) = mpsc::channel(1);
+        // There is room for it.
+        drop(accepted.try_send(connection));
+        Self(incoming)
+    }
 }
 
 impl Stream for Incoming {

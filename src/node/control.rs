@@ -16,13 +16,14 @@ use crate::controller::liveness::Patience;
 use crate::controller::{Defaults, Found as Founding};
 use crate::metadata::configs::{CLUSTER_DURABILITY, MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION};
 use crate::quorum::{
-    Bootstrap, Charter, Controller, ControllerTasks, Found, Late, Machine, Member, Metadata, Newcomer, Quorum, RaftLog,
-    Roster, Standing, Tuning, allocate_node_id,
+    Bootstrap, Charter, Controller, ControllerTasks, Floor, Found, Late, Machine, Member, Metadata, Newcomer, Quorum,
+    RaftLog, Roster, Standing, Tuning, allocate_node_id,
 };
 use crate::telemetry::{Condition, Health};
 
 /// The folder of the metadata store.
 pub(super) const METADATA_FOLDER: &str = "metadata";
+const HARD_STATE_FILE: &str = "hard_state";
 
 /// What the doors of the peer port hand requests to, as far as it is there.
 #[derive(Clone)]
@@ -38,6 +39,15 @@ pub(super) struct ControlPlane {
     pub controller: Controller,
     _tasks: ControllerTasks,
     _watching: Task,
+}
+
+impl ControlPlane {
+    /// Decides nothing more, then leaves the quorum.
+    pub async fn stop(self) {
+        let Self { quorum, controller, _tasks: tasks, _watching: watching } = self;
+        drop((watching, tasks, controller));
+        quorum.stop().await;
+    }
 }
 
 /// What a start works on.
@@ -116,7 +126,8 @@ impl Start<'_> {
         let folder = self.config.data_dir.join(METADATA_FOLDER);
         let failed = |cause| StartError::Metadata { path: folder.clone(), cause };
         let store = self.world.stores.open(&folder).map_err(failed)?;
-        let log = RaftLog::open(Arc::clone(&store), self.world.executor.worker("raft-log")).map_err(failed)?;
+        let floor = Floor::open(&*self.world.disk, &folder.join(HARD_STATE_FILE)).map_err(failed)?;
+        let log = RaftLog::open(Arc::clone(&store), self.world.executor.worker("raft-log"), floor).map_err(failed)?;
         let (metadata, image) = Metadata::new();
         let machine = Machine::new(store, self.world.executor.worker("raft-state"), metadata);
         let myself =

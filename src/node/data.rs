@@ -1,7 +1,9 @@
 //! A node's part in the data plane: its broker, and the Kafka port in front of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::{Place, StartError, listen, session};
@@ -9,9 +11,10 @@ use crate::base::World;
 use crate::base::disk::Disk;
 use crate::base::executor::{Reactor, Task};
 use crate::base::ids::IncarnationId;
+use crate::base::limits::FAREWELL_MS;
 use crate::broker::{Broker, Identity, Joining, Note, Running};
 use crate::config::NodeConfig;
-use crate::config::listener::{Address, Listener};
+use crate::config::listener::Listener;
 use crate::log::{After, DirMeta};
 use crate::metadata::nodes::{Boot, Listener as Advertised, Registration};
 use crate::metadata::record::FeatureLevel;
@@ -34,21 +37,21 @@ impl DataPlane {
         place: &Place,
         admin_address: &str,
         health: &Health,
+        reactors: &[Arc<dyn Reactor>],
     ) -> Result<Self, StartError> {
         let mut bound = Vec::new();
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             let (socket, address) = listen(world, "a Kafka listener", &listener.bind).await?;
-            listeners.push(advertised(listener, address.port()));
+            listeners.push(advertised(listener, address.port(), config.hostname.as_deref()));
             addresses.push(address.to_string());
-            bound.push(Bound { name: listener.name.clone(), listener: socket });
+            let is_guessed = is_guessed(listener);
+            bound.push(Bound { name: listener.name.clone(), is_guessed, listener: socket });
         }
         let identity = identity(world, config, place, listeners, admin_address);
-        let running = Running::start(world, identity, &config.settings)
+        let running = Running::start(world, identity, &config.settings, reactors)
             .map_err(|cause| StartError::LogDirs { cause: cause.to_string() })?;
-        let reactors: Vec<Arc<dyn Reactor>> =
-            REACTORS.iter().take(world.executor.cores()).map(|name| world.executor.reactor(name)).collect();
-        let port = KafkaPort::open(&running.broker, &reactors, bound);
+        let port = KafkaPort::open(&running.broker, reactors, bound);
         let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone());
         let watching = world.executor.spawn("broker.health", Box::pin(watching));
         Ok(Self { port, running, addresses: addresses.join(","), _health: watching })
@@ -61,6 +64,14 @@ impl DataPlane {
     /// Where Kafka clients are really waited for.
     pub(super) fn addresses(&self) -> &str {
         &self.addresses
+    }
+
+    /// Has other brokers lead, and tells the clients so for a while.
+    pub(super) async fn hand_over(&self) {
+        let is_wanted = self.running.broker.settings().boolean("controlled.shutdown.enable");
+        if is_wanted && self.running.broker.hand_over().await {
+            sleep(Duration::from_millis(FAREWELL_MS)).await;
+        }
     }
 
     /// Takes no more requests, says goodbye and closes the logs.
@@ -82,6 +93,11 @@ async fn watch_standing(broker: Broker, ours: IncarnationId, health: Health) {
         health.set(Condition::Broker, is_in);
         image = broker.image_after(image.applied()).await;
     }
+}
+
+/// The reactors of a node, for its Kafka connections and its replication.
+pub(super) fn reactors(world: &World) -> Vec<Arc<dyn Reactor>> {
+    REACTORS.iter().take(world.executor.cores()).map(|name| world.executor.reactor(name)).collect()
 }
 
 /// The names of the reactors' threads; as many run as there are cores, and no more than there are names.
@@ -144,25 +160,33 @@ fn note(world: &World, config: &NodeConfig, place: &Place) -> Note {
     Arc::new(move |epoch| session::note_registered(&*disk, &folder, epoch, incarnation))
 }
 
-/// What clients are told of a listener: what was set, or where it listens.
-fn advertised(listener: &Listener, port: u16) -> Advertised {
-    let told = listener.advertised.clone().unwrap_or_else(|| Address {
-        host: if listener.bind.is_wildcard() { LOCALHOST.to_owned() } else { listener.bind.host.clone() },
-        port: 0,
-    });
-    if listener.advertised.is_none() && listener.bind.is_wildcard() {
+/// What clients are told of a listener: what was set, where it listens, or what the machine is called.
+fn advertised(listener: &Listener, port: u16, hostname: Option<&str>) -> Advertised {
+    let host = match &listener.advertised {
+        Some(set) => &set.host,
+        None if is_guessed(listener) => hostname.unwrap_or(LOCALHOST),
+        None => &listener.bind.host,
+    };
+    let set_port = listener.advertised.as_ref().map_or(0, |set| set.port);
+    if is_guessed(listener) {
         warn!(
-            event = "kafka.advertises_localhost",
+            event = "kafka.advertises_guess",
             listener = %listener.name,
-            "clients on other machines will be told to connect to localhost; set advertised.listeners or --advertise"
+            host,
+            "other brokers will tell clients to find this one there; set advertised.listeners or --advertise"
         );
     }
     Advertised {
         name: listener.name.clone(),
-        host: told.host,
-        port: if told.port == 0 { port } else { told.port },
+        host: host.to_owned(),
+        port: if set_port == 0 { port } else { set_port },
         protocol: listener.protocol,
     }
+}
+
+/// Whether nobody has said where clients find a listener.
+fn is_guessed(listener: &Listener) -> bool {
+    listener.advertised.is_none() && listener.bind.is_wildcard()
 }
 
 const LOCALHOST: &str = "localhost";

@@ -9,6 +9,7 @@
 //! Invariants: nothing is served before what it needs is there; whatever was started is stopped, also when the start
 //! fails half-way (every part stops when it is dropped).
 
+mod address;
 mod control;
 mod data;
 mod identity;
@@ -119,12 +120,14 @@ impl Node {
         let known = Identity::read(&*world.disk, &config.data_dir, config.node_id)?;
 
         let (listener, peer_bound) = listen(world, "the peer port", &config.peer_listen).await?;
-        let peer_address = dialable(config, known.as_ref(), peer_bound.port());
+        let peer_address = address::of_peer_port(world, config, known.as_ref(), peer_bound.port()).await;
         let start = Start { world, config, health: &health, peer_address: &peer_address };
         let doors = start.doors(known.as_ref());
         let services = grpc::control(doors.bootstrap.clone(), doors.quorum.clone(), doors.controller.clone());
         let leading = Late::default();
-        let peer = PeerPort::open(world, listener, PeerServices { control: services, leading: leading.clone() });
+        let reactors = if config.roles.broker { data::reactors(world) } else { Vec::new() };
+        let services = PeerServices { control: services, leading: leading.clone(), reactors: reactors.clone() };
+        let peer = PeerPort::open(world, listener, services);
 
         let mut identity = match known {
             Some(identity) => identity,
@@ -142,7 +145,7 @@ impl Node {
         };
         let place = place(world, config, identity, peer_address)?;
         let data = if config.roles.broker {
-            let data = DataPlane::start(world, config, &place, &admin_address.to_string(), &health).await?;
+            let data = DataPlane::start(world, config, &place, &admin_address.to_string(), &health, &reactors).await?;
             leading.bring(data.broker().leading());
             Some(data)
         } else {
@@ -182,6 +185,11 @@ impl Node {
         self.control.as_ref().map(|control| &control.controller)
     }
 
+    /// The broker of this node, if it is one.
+    pub fn broker(&self) -> Option<&Broker> {
+        self.data.as_ref().map(DataPlane::broker)
+    }
+
     /// Waits until the node cannot go on, and says why. Metadata that cannot be understood and a store that fails end
     /// it: going on without them would mean to contradict the others.
     pub async fn failed(&self) -> String {
@@ -191,15 +199,21 @@ impl Node {
         }
     }
 
-    /// Stops everything, the roof first.
+    /// Stops everything, the roof first; but before that, others take over what this node leads, while it is still
+    /// there to tell everybody who they are.
     pub async fn stop(self) {
         self.health.set(Condition::Started, false);
-        if let Some(data) = self.data {
-            data.stop(&self.world, &self.config, self.place.incarnation).await;
+        if let Some(data) = &self.data {
+            data.hand_over().await;
         }
         if let Some(control) = &self.control {
             control.quorum.hand_over().await;
-            control.quorum.stop().await;
+        }
+        if let Some(data) = self.data {
+            data.stop(&self.world, &self.config, self.place.incarnation).await;
+        }
+        if let Some(control) = self.control {
+            control.stop().await;
         }
         info!(event = "node.stopped", "the node has stopped");
     }
@@ -262,22 +276,10 @@ fn announce(config: &NodeConfig, place: &Place, admin: SocketAddr, peer: SocketA
         data_dir = %config.data_dir.display(),
         kafka,
         peer = %peer,
+        others_dial = %place.peer_address,
         admin = %admin,
         "the node is up"
     );
-}
-
-/// The address under which others find this node's peer port: what they were told already, what it listens on, or the
-/// host that its clients are told.
-fn dialable(config: &NodeConfig, known: Option<&Identity>, port: u16) -> String {
-    let told = known.and_then(|known| known.roster.in_directory(known.directory));
-    if let Some(told) = told.filter(|_| config.peer_listen.port != 0) {
-        return told.address.clone();
-    }
-    let advertised = config.listeners.iter().find_map(|listener| listener.advertised.as_ref());
-    let own = (!config.peer_listen.is_wildcard()).then_some(&config.peer_listen);
-    let host = own.or(advertised).map_or("127.0.0.1", |address| &address.host);
-    Address { host: host.to_owned(), port }.to_string()
 }
 
 fn lock_data_directory(world: &World, path: &Path) -> Result<Box<dyn Lock>, StartError> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::disk::Disk;
 use crate::base::ids::{BrokerEpoch, IncarnationId};
+use crate::base::mutants::Mutant;
 use crate::metadata::nodes::Boot;
 
 const FILE: &str = "session.toml";
@@ -40,7 +41,7 @@ impl RunBefore {
         let Some(record) = record else { return Ok(Self { boot: Boot::MachineCrash, epoch: None }) };
         let boot = if record.clean {
             Boot::Clean
-        } else if record.boot_id == disk.boot()?.0.to_string() {
+        } else if record.boot_id == disk.boot()?.0.to_string() || Mutant::MachineCrashUnnoticed.lives() {
             Boot::ProcessCrash
         } else {
             Boot::MachineCrash

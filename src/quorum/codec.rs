@@ -9,6 +9,7 @@ use bytes::Bytes;
 use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_adv::LeaderId;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::raft::{TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse};
 use openraft::{EntryPayload, LogId, Membership, Vote};
 
 use super::types::{Facts, Member, RaftId, Types};
@@ -196,4 +197,47 @@ pub(super) fn install_in(request: proto::InstallRequest) -> io::Result<(VoteOf<T
 
 pub(super) fn install_reply_in(reply: proto::InstallReply) -> io::Result<SnapshotResponse<Types>> {
     Ok(SnapshotResponse::new(vote_in(reply.vote.ok_or_else(|| missing("vote"))?)))
+}
+
+pub(super) fn transfer_out(to: RaftId, request: &TransferLeaderRequest<Types>) -> proto::TransferRequest {
+    proto::TransferRequest {
+        to: to.0,
+        from: Some(vote_out(request.from_leader())),
+        heir: request.to_node_id().0,
+        last: request.last_log_id().map(log_id_out),
+    }
+}
+
+pub(super) fn transfer_in(request: proto::TransferRequest) -> io::Result<TransferLeaderRequest<Types>> {
+    let from = vote_in(request.from.ok_or_else(|| missing("vote"))?);
+    Ok(TransferLeaderRequest::new(from, RaftId(request.heir), request.last.map(log_id_in)))
+}
+
+pub(super) fn transfer_reply_out(reply: &TransferLeaderResponse<Types>) -> proto::TransferReply {
+    use proto::transfer_reply::Result;
+    let result = match reply {
+        Ok(()) => Result::Accepted(proto::Blank {}),
+        Err(TransferLeaderError::VoteChanged { actual, .. }) => Result::VoteChanged(vote_out(actual)),
+        Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
+            Result::NotFlushed(proto::Partial { matching: actual.as_ref().map(log_id_out) })
+        }
+    };
+    proto::TransferReply { result: Some(result) }
+}
+
+pub(super) fn transfer_reply_in(
+    asked: &TransferLeaderRequest<Types>,
+    reply: proto::TransferReply,
+) -> io::Result<TransferLeaderResponse<Types>> {
+    use proto::transfer_reply::Result;
+    Ok(match reply.result.ok_or_else(|| missing("result"))? {
+        Result::Accepted(_) => Ok(()),
+        Result::VoteChanged(actual) => {
+            Err(TransferLeaderError::VoteChanged { expected: *asked.from_leader(), actual: vote_in(actual) })
+        }
+        Result::NotFlushed(partial) => Err(TransferLeaderError::LogNotFlushed {
+            expected: asked.last_log_id().copied(),
+            actual: partial.matching.map(log_id_in),
+        }),
+    })
 }

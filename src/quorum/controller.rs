@@ -41,6 +41,7 @@ pub struct Controller {
 /// What runs for a controller; dropping it stops that.
 #[must_use = "a controller decides nothing without its tasks"]
 pub struct ControllerTasks {
+    _haste: Task,
     _sessions: Task,
     _active: Task,
 }
@@ -84,6 +85,7 @@ impl Controller {
             patience,
         };
         let tasks = ControllerTasks {
+            _haste: quorum.hasten(world),
             _sessions: world.executor.spawn("controller.sessions", Box::pin(sessions.run())),
             _active: world.executor.spawn("controller.active", Box::pin(active.run())),
         };

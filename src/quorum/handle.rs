@@ -8,17 +8,21 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use openraft::impls::leader_id_adv::LeaderId;
-use openraft::{Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
-use tokio::time::{Instant, timeout};
+use openraft::raft::TransferLeaderRequest;
+use openraft::{Config, Instant as _, ReadPolicy, ServerState, SnapshotPolicy, Vote};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::codec;
+use super::haste;
 use super::log::RaftLog;
 use super::machine::Machine;
 use super::network::{Ways, addressed_to, garbled};
 use super::types::{Facts, Member, Raft, RaftId, Runtime, founders};
 use crate::base::World;
+use crate::base::executor::Task;
 use crate::base::ids::MetadataIndex;
-use crate::base::limits::HAND_OVER_MS_MAX;
+use crate::base::limits::{ELECTION_STAGGER_MS, HAND_OVER_MS_MAX, HEIR_SILENCE_MS_MAX};
+use crate::net::Peer;
 use crate::rpc::raft as proto;
 
 /// This node's part in the quorum. Clones are the same part.
@@ -28,6 +32,14 @@ pub struct Quorum {
     /// Where it is found now; members may still know an older address.
     myself: Arc<Member>,
     raft: Raft,
+    ways: Ways,
+}
+
+/// Another voter, and the connection to it.
+pub(super) struct Fellow {
+    pub id: RaftId,
+    pub address: String,
+    pub peer: Arc<Peer>,
 }
 
 /// How patient Raft is, and how much of its log it keeps.
@@ -94,12 +106,12 @@ impl Quorum {
         tuning: Tuning,
     ) -> Result<Self, QuorumError> {
         let config = config(tuning).map_err(|error| QuorumError::Start(error.to_string()))?;
-        let ways = Ways { network: Arc::clone(&world.network) };
+        let ways = Ways::new(Arc::clone(&world.network));
         let me = myself.raft_id();
-        let raft = Raft::new(me, Arc::new(config), ways, log, machine);
+        let raft = Raft::new(me, Arc::new(config), ways.clone(), log, machine);
         let raft = Runtime::scope(world.entropy.number(), raft).await;
         let raft = raft.map_err(|error| QuorumError::Start(error.to_string()))?;
-        Ok(Self { me, myself: Arc::new(myself), raft })
+        Ok(Self { me, myself: Arc::new(myself), raft, ways })
     }
 
     /// Makes these members the quorum. Only one of them does it, once; doing it again on the same log changes nothing.
@@ -185,6 +197,43 @@ impl Quorum {
         heard.is_some_and(|heard| heard.elapsed() < moment.elapsed())
     }
 
+    /// Who this voter is.
+    pub fn me(&self) -> RaftId {
+        self.me
+    }
+
+    /// Keeps the connections to the other voters up, and has elections not wait for a leader that is seen to die.
+    pub fn hasten(&self, world: &World) -> Task {
+        world.executor.spawn("quorum.haste", Box::pin(haste::watch(Arc::clone(&world.network), self.clone())))
+    }
+
+    /// The other voters.
+    pub(super) fn fellows(&self) -> Vec<Fellow> {
+        let seen = self.raft.server_metrics();
+        let seen = seen.borrow_watched();
+        let membership = seen.membership_config.membership();
+        let others = membership.voter_ids().filter(|voter| *voter != self.me);
+        let fellow = |id| {
+            let address = membership.get_node(&id)?.address.clone();
+            Some(Fellow { id, peer: self.ways.peer(id, &address), address })
+        };
+        others.filter_map(fellow).collect()
+    }
+
+    /// Waits until the voters may be others than these; false once Raft has ended.
+    pub(super) async fn fellows_changed(&self, since: &[Fellow]) -> bool {
+        let mut seen = self.raft.server_metrics();
+        let is_same = |now: Vec<Fellow>| {
+            now.len() == since.len() && now.iter().zip(since).all(|(a, b)| a.id == b.id && a.address == b.address)
+        };
+        while is_same(self.fellows()) {
+            if seen.changed().await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits until Raft has ended here, and says why. An entry that cannot be applied and a store that fails end it.
     pub async fn ended(&self) -> String {
         let mut seen = self.raft.metrics();
@@ -250,20 +299,48 @@ impl Quorum {
         Ok(proto::InstallReply { vote: Some(codec::vote_out(&reply.vote)) })
     }
 
+    /// Answers a leader that leaves.
+    pub async fn on_transfer(&self, request: proto::TransferRequest) -> Result<proto::TransferReply, tonic::Status> {
+        addressed_to(self.me, request.to)?;
+        let reply = self.raft.handle_transfer_leader(codec::transfer_in(request).map_err(garbled)?).await;
+        let reply = reply.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        Ok(codec::transfer_reply_out(&reply))
+    }
+
+    /// Stands for election against a leader that is known to be dead, whatever its lease says; after the voters before
+    /// it, who have the same evidence, so that they do not split the vote. Does nothing once there is a later vote.
+    pub(super) async fn stand_against(&self, dead: RaftId) {
+        let Reign { term, leader: Some(leader), is_ours: false } = self.reign() else { return };
+        if leader != dead {
+            return;
+        }
+        let rank = self.raft.voter_ids().filter(|voter| *voter != dead && *voter < self.me).count();
+        sleep(Duration::from_millis(ELECTION_STAGGER_MS) * u32::try_from(rank).unwrap_or(u32::MAX)).await;
+        let vote = Vote { leader_id: LeaderId { term, node_id: dead }, committed: true };
+        // It fails if Raft has ended, and is refused if this node has nothing of that leader: time will tell then.
+        let _ = self.raft.handle_transfer_leader(TransferLeaderRequest::new(vote, self.me, None)).await;
+    }
+
     /// Has another voter lead, if this one does and there is another: it is leaving. Takes no longer than an election.
     pub async fn hand_over(&self) {
         let reign = self.reign();
-        let heir = {
-            let seen = self.raft.metrics();
-            let seen = seen.borrow_watched();
-            let others = seen.replication.iter().flatten().filter(|(member, _)| **member != self.me);
-            others.max_by_key(|(member, matching)| (**matching, **member)).map(|(member, _)| *member)
-        };
-        if let (true, Some(heir)) = (reign.is_ours, heir) {
+        if let (true, Some(heir)) = (reign.is_ours, self.heir()) {
             // It fails only if Raft has ended already.
             let _ = self.raft.trigger().transfer_leader(heir).await;
             let _ = timeout(Duration::from_millis(HAND_OVER_MS_MAX), self.reign_changed(reign)).await;
         }
+    }
+
+    /// Who is to lead next: of those that were heard lately, the one that has most of the log.
+    fn heir(&self) -> Option<RaftId> {
+        let seen = self.raft.metrics();
+        let seen = seen.borrow_watched();
+        let was_heard = |member: &RaftId| {
+            let heard = seen.heartbeat.as_ref().and_then(|heard| heard.get(member).copied().flatten());
+            heard.is_some_and(|at| at.elapsed() < Duration::from_millis(HEIR_SILENCE_MS_MAX))
+        };
+        let others = seen.replication.iter().flatten().filter(|(member, _)| **member != self.me && was_heard(member));
+        others.max_by_key(|(member, matching)| (**matching, **member)).map(|(member, _)| *member)
     }
 
     /// Ends this node's part. What was acknowledged is durable already.

@@ -6,6 +6,7 @@
 //! Invariants:
 //! - entries can be read as soon as `append` returns (from the tail in memory) and are acknowledged once synced;
 //! - changes reach the store in the order they were made, so a vote can never overtake an entry;
+//! - what was promised to others is in the floor too, which a store that lost it is measured by;
 //! - after one failed write or sync nothing is acknowledged any more: what is on the disk is unknown.
 
 use std::collections::VecDeque;
@@ -22,10 +23,12 @@ use prost::Message;
 use tokio::sync::oneshot;
 
 use super::codec;
+use super::floor::{Floor, Promise};
 use super::types::Types;
 use crate::base::executor::Worker;
 use crate::base::ids::MetadataIndex;
 use crate::base::limits::{RAFT_READ_ENTRIES_MAX, RAFT_TAIL_BYTES_MAX};
+use crate::base::mutants::Mutant;
 use crate::base::store::{Batch, Store, Table};
 use crate::rpc::raft as proto;
 
@@ -39,6 +42,8 @@ pub struct RaftLog {
     store: Arc<dyn Store>,
     worker: Arc<dyn Worker>,
     book: Arc<Mutex<Book>>,
+    /// Touched by the worker alone.
+    floor: Arc<Mutex<Floor>>,
 }
 
 /// What is known of the log without reading the store, and what the store has yet to be told.
@@ -51,6 +56,8 @@ struct Book {
     tail: Tail,
     pending: Batch,
     waiting: Vec<Waiting>,
+    /// How short the log becomes by what is pending, before it grows again.
+    cut: Option<Option<LogIdOf<Types>>>,
     /// A job is on its way that will write what is pending.
     flush_is_due: bool,
     failure: Option<String>,
@@ -63,8 +70,8 @@ enum Waiting {
 }
 
 impl RaftLog {
-    /// Reads what the store knows. Blocks: for the start of a node.
-    pub fn open(store: Arc<dyn Store>, worker: Arc<dyn Worker>) -> io::Result<Self> {
+    /// Reads what the store knows, which must not be less than it once did. Blocks: for the start of a node.
+    pub fn open(store: Arc<dyn Store>, worker: Arc<dyn Worker>, floor: Floor) -> io::Result<Self> {
         let purged = read::<proto::LogId>(&*store, PURGED)?.map(codec::log_id_in);
         let last = match store.last(Table::Log)? {
             Some((_, value)) => Some(decoded_entry(&value)?.log_id),
@@ -78,7 +85,8 @@ impl RaftLog {
             tail: Tail::after(last),
             ..Book::default()
         };
-        Ok(Self { store, worker, book: Arc::new(Mutex::new(book)) })
+        floor.check(book.promise())?;
+        Ok(Self { store, worker, book: Arc::new(Mutex::new(book)), floor: Arc::new(Mutex::new(floor)) })
     }
 
     /// The index that the next entry will have, as long as nobody else appends.
@@ -120,12 +128,13 @@ impl RaftLog {
 
     /// Writes and syncs all that is pending. Runs on the worker.
     fn flush(&self) {
-        let (batch, waiting, written_end) = {
+        let (batch, waiting, promise, cut, written_end) = {
             let mut book = self.book();
             book.flush_is_due = false;
-            (std::mem::take(&mut book.pending), std::mem::take(&mut book.waiting), book.tail.end)
+            let (batch, waiting) = (std::mem::take(&mut book.pending), std::mem::take(&mut book.waiting));
+            (batch, waiting, book.promise(), book.cut.take(), book.tail.end)
         };
-        let result = self.store.write(batch).and_then(|()| self.store.sync());
+        let result = self.write(batch, promise, cut);
         let failure = {
             let mut book = self.book();
             match &result {
@@ -142,6 +151,17 @@ impl RaftLog {
                 Waiting::Caller(synced) => drop(synced.send(outcome)),
             }
         }
+    }
+
+    /// Writes and syncs a batch, between what the floor must say before and after it.
+    fn write(&self, batch: Batch, promise: Promise, cut: Option<Option<LogIdOf<Types>>>) -> io::Result<()> {
+        let mut floor = self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = cut {
+            floor.lower(last)?;
+        }
+        self.store.write(batch)?;
+        self.store.sync()?;
+        floor.raise(promise)
     }
 
     /// Entries that have left the tail, from the store.
@@ -166,6 +186,13 @@ impl RaftLog {
                 Ok(entries)
             })
             .await
+    }
+}
+
+impl Book {
+    /// What the quorum may rely on once all that is pending has been synced.
+    fn promise(&self) -> Promise {
+        Promise { vote: self.vote, last: self.last }
     }
 }
 
@@ -223,6 +250,12 @@ impl RaftLogStorage<Types> for RaftLog {
     }
 
     async fn save_vote(&mut self, vote: &VoteOf<Types>) -> Result<(), io::Error> {
+        if Mutant::VoteNotSynced.lives() {
+            let mut book = self.book();
+            book.vote = Some(*vote);
+            book.pending.put(Table::Hard, VOTE, codec::vote_out(vote).encode_to_vec());
+            return Ok(());
+        }
         self.change_durably(|book| {
             book.vote = Some(*vote);
             book.pending.put(Table::Hard, VOTE, codec::vote_out(vote).encode_to_vec());
@@ -266,6 +299,7 @@ impl RaftLogStorage<Types> for RaftLog {
         self.change(|book| {
             let end = last.map_or(0, |id| id.index() + 1);
             book.last = book.last.min(last); // the log may end before
+            book.cut = Some(book.cut.map_or(book.last, |cut| cut.min(book.last)));
             book.tail.truncate(end);
             book.pending.delete_range(Table::Log, end.to_be_bytes(), u64::MAX.to_be_bytes());
         })

@@ -6,7 +6,7 @@
 //!
 //! On top of it a [`Controller`]: its state is the metadata image (`image`); on the leader, `active` judges commands by
 //! `controller::decide` and proposes the facts; `feed` hands committed entries to whoever subscribes; `sessions` hears
-//! who is alive.
+//! who is alive; `haste` sees a leader die. `bootstrap` is how a node without a cluster comes to one.
 //!
 //! Invariants: a vote or an entry is acknowledged only after it has been synced, in the order they were made; a Raft id
 //! belongs to one disk ([`RaftId`]), so that a wiped voter cannot vote again under its old name.
@@ -15,12 +15,15 @@
 //! be current ask the quorum.
 
 mod codec;
+mod floor;
 mod log;
 mod machine;
 mod network;
 mod types;
 
 mod handle;
+mod haste;
+mod probe;
 
 mod active;
 mod feed;
@@ -35,6 +38,7 @@ mod late;
 pub use active::{Answer, Charter, SubmitError};
 pub use bootstrap::{Bootstrap, Found, Keep, Newcomer, Roster, Standing, allocate_node_id};
 pub use controller::{Controller, ControllerTasks};
+pub use floor::Floor;
 pub use handle::{ProposeError, Quorum, QuorumError, Reign, Tuning};
 pub use image::{Metadata, Published};
 pub use late::Late;

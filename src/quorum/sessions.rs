@@ -8,27 +8,28 @@
 //! fences is the registration that the image has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tonic::Status;
 use tracing::{debug, info, warn};
 
 use super::active::{Asked, own_origin};
 use super::handle::Quorum;
 use super::image::Published;
+use super::probe::{PROBES, Probed, probe};
 use crate::base::executor::BoxFuture;
 use crate::base::ids::{BrokerEpoch, ClusterId, NodeId};
-use crate::base::limits::{PROBE_MS_MAX, PROBE_PAUSE_MS};
+use crate::base::limits::PROBE_AGAIN_MS;
 use crate::base::network::Network;
 use crate::base::time::Millis;
 use crate::controller::liveness::{Liveness, Patience, Verdict};
 use crate::controller::{Command, Fence};
+use crate::metadata::nodes::Node;
 use crate::rpc::controller as proto;
 use proto::session_up::Message;
 
@@ -51,14 +52,8 @@ struct Present {
     address: String,
 }
 
-/// Whether anybody listens where a node's stream came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Probed {
-    Refused,
-    Answered,
-    /// Nobody said anything, which proves nothing.
-    Silent,
-}
+/// A look for a node whose stream broke off.
+type Look = BoxFuture<'static, (NodeId, StreamId, Probed)>;
 
 /// The sessions of one controller.
 pub(super) struct Sessions {
@@ -89,7 +84,8 @@ impl Sessions {
             fencing: BTreeSet::new(),
             judged_at: Instant::now(),
         };
-        let mut probes: FuturesUnordered<BoxFuture<'static, (NodeId, StreamId, Probed)>> = FuturesUnordered::new();
+        let mut reign = self.quorum.reign();
+        let mut probes: FuturesUnordered<Look> = FuturesUnordered::new();
         let mut fences: FuturesUnordered<BoxFuture<'static, NodeId>> = FuturesUnordered::new();
         let mut tick = interval(self.patience.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,9 +100,20 @@ impl Sessions {
                 Some((node, stream, probed)) = probes.next(), if !probes.is_empty() => {
                     if table.learn(node, stream, probed) {
                         fences.extend(self.judge(&mut table));
+                    } else {
+                        // A process that is dying takes connections for a moment longer.
+                        probes.extend(self.look(&table, node, stream, Duration::from_millis(PROBE_AGAIN_MS)));
                     }
                 }
                 Some(node) = fences.next(), if !fences.is_empty() => drop(table.fencing.remove(&node)),
+                // A new reign acts at once on what was seen in the one before.
+                goes_on = self.quorum.reign_changed(reign) => {
+                    if !goes_on {
+                        return;
+                    }
+                    reign = self.quorum.reign();
+                    fences.extend(self.judge(&mut table));
+                }
                 _ = tick.tick() => {
                     self.expect_the_living(&mut table);
                     fences.extend(self.judge(&mut table));
@@ -116,7 +123,7 @@ impl Sessions {
     }
 
     /// Counts an event; a stream that broke off is followed by a look at where it came from.
-    fn count(&self, table: &mut Table, event: Event) -> Option<BoxFuture<'static, (NodeId, StreamId, Probed)>> {
+    fn count(&self, table: &mut Table, event: Event) -> Option<Look> {
         let now = table.now();
         match event {
             Event::Opened { node, stream, epoch, address } => {
@@ -133,13 +140,24 @@ impl Sessions {
             Event::Closed { node, stream, graceful } if table.speaks(node, stream) && self.is_newest(table, node) => {
                 debug!(event = "session.closed", %node, graceful, "a node's stream ended");
                 table.liveness.on_stream_closed(node, graceful, now);
-                let address = table.present.get(&node)?.address.clone();
-                let looked = look(Arc::clone(&self.network), address);
-                return (!graceful).then(|| Box::pin(async move { (node, stream, looked.await) }) as BoxFuture<'_, _>);
+                return if graceful { None } else { self.look(table, node, stream, Duration::ZERO) };
             }
             Event::Heard { .. } | Event::Closed { .. } => {}
         }
         None
+    }
+
+    /// Looks for a node where its stream came from; nothing if it is back, or fenced anyway.
+    fn look(&self, table: &Table, node: NodeId, stream: StreamId, after: Duration) -> Option<Look> {
+        let present = table.present.get(&node).filter(|present| present.stream == stream)?;
+        if self.image.borrow().nodes().get(node).is_some_and(Node::is_fenced) {
+            return None;
+        }
+        let (network, address) = (Arc::clone(&self.network), present.address.clone());
+        Some(Box::pin(async move {
+            sleep(after).await;
+            (node, stream, probe(network, address).await)
+        }))
     }
 
     fn hear(&self, table: &mut Table, node: NodeId, now: Millis) {
@@ -226,24 +244,6 @@ impl Table {
     }
 }
 
-/// How often a port has to refuse.
-const PROBES: usize = 2;
-
-/// Dials a node's port, twice if it refuses.
-async fn look(network: Arc<dyn Network>, address: String) -> Probed {
-    for probe in 0..PROBES {
-        if probe > 0 {
-            sleep(Duration::from_millis(PROBE_PAUSE_MS)).await;
-        }
-        match timeout(Duration::from_millis(PROBE_MS_MAX), network.connect(&address)).await {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Ok(Ok(_)) => return Probed::Answered,
-            Ok(Err(_)) | Err(_) => return Probed::Silent,
-        }
-    }
-    Probed::Refused
-}
-
 /// The controller's end of one stream, without a task of its own: each message is counted when it comes, and answered.
 pub(super) struct Session<Up> {
     pub up: Up,
@@ -258,17 +258,19 @@ pub(super) struct Session<Up> {
 
 /// A stream that has been opened; that it ends is told however it ends.
 pub(super) struct Open {
-    events: mpsc::Sender<Event>,
     node: NodeId,
     stream: StreamId,
     graceful: bool,
+    /// A place in the queue: there is room to tell the end, however many events wait.
+    place: Option<mpsc::OwnedPermit<Event>>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let (node, stream, graceful) = (self.node, self.stream, self.graceful);
-        // If the queue is full the end is not noticed here, and silence tells it later.
-        let _ = self.events.try_send(Event::Closed { node, stream, graceful });
+        if let Some(place) = self.place.take() {
+            place.send(Event::Closed { node, stream, graceful });
+        }
     }
 }
 
@@ -286,7 +288,7 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
 
     async fn take(&mut self, message: Message) -> Result<(), Status> {
         let event = match (message, &mut self.open) {
-            (Message::Hello(hello), None) => self.opened(hello)?,
+            (Message::Hello(hello), None) => self.opened(hello).await?,
             (Message::Heartbeat(_), Some(open)) => Event::Heard { node: open.node, stream: open.stream },
             (Message::Lost(lost), Some(open)) => {
                 Event::Lost { witness: open.node, nodes: lost.node_ids.into_iter().map(NodeId).collect() }
@@ -301,7 +303,7 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
         self.events.send(event).await.map_err(|_| Status::unavailable("this controller stops"))
     }
 
-    fn opened(&mut self, hello: proto::Hello) -> Result<Event, Status> {
+    async fn opened(&mut self, hello: proto::Hello) -> Result<Event, Status> {
         if hello.cluster_id.as_ref() != self.cluster.0.0 {
             return Err(Status::failed_precondition(format!(
                 "this is cluster {}, the node is of another",
@@ -309,7 +311,9 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
             )));
         }
         let (node, stream) = (NodeId(hello.node_id), self.stream);
-        self.open = Some(Open { events: self.events.clone(), node, stream, graceful: false });
+        let place = self.events.clone().reserve_owned().await;
+        let place = place.map_err(|_| Status::unavailable("this controller stops"))?;
+        self.open = Some(Open { node, stream, graceful: false, place: Some(place) });
         Ok(Event::Opened { node, stream, epoch: BrokerEpoch(hello.broker_epoch), address: hello.peer_address })
     }
 

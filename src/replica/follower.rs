@@ -19,6 +19,7 @@ use super::isr::Policy;
 use super::leader::{Assignment, Leader, LeaderEffects};
 use super::{LogEnds, StreamId};
 use crate::base::ids::{LeaderEpoch, NodeId, Offset};
+use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 
 /// The list a follower's effects are pushed on; the caller owns and reuses it.
@@ -91,6 +92,10 @@ impl Follower {
     pub fn follow(&mut self, leadership: Leadership, effects: &mut FollowerEffects) {
         let known = self.leadership.replace(leadership);
         if known.is_none_or(|known| known.leader_epoch < leadership.leader_epoch) {
+            if Mutant::TruncateToHighWatermark.lives() && self.high_watermark < self.log.end {
+                self.phase = Phase::Detached;
+                return effects.push(FollowerEffect::Truncate { to: self.high_watermark });
+            }
             self.reopen(0, effects);
         }
     }

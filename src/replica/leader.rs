@@ -22,6 +22,7 @@ use super::follower::Follower;
 use super::isr::{Outcome, Policy, Proposal, RemoteReplica, Replica, Standing};
 use super::{LogEnds, StreamId};
 use crate::base::ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, PartitionEpoch};
+use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 
 /// The list a leader's effects are pushed on; the caller owns and reuses it.
@@ -208,7 +209,7 @@ impl Leader {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.id == from) else {
             return effects.push(LeaderEffect::RefuseStream(ack.stream));
         };
-        if !follower.speaks_on(ack.stream) {
+        if !follower.speaks_on(ack.stream) && !Mutant::AckOfOldStream.lives() {
             return effects.push(LeaderEffect::RefuseStream(ack.stream)); // R6
         }
         if ack.ends.end > log_end {
@@ -400,7 +401,7 @@ impl Leader {
     /// Strict min ISR (KIP-966): with fewer members nothing is committed, so whoever left the ISR last still has all
     /// that ever was. Replicas still being added do not count, or growing a topic from one replica would freeze it.
     fn has_enough_replicas(&self) -> bool {
-        self.isr_len() >= self.effective_min_isr()
+        self.isr_len() >= self.effective_min_isr() || Mutant::MinIsrSkipped.lives()
     }
 
     fn effective_min_isr(&self) -> usize {
@@ -432,7 +433,10 @@ impl Leader {
         if follower.member {
             return follower.in_sync(self.log.end, now, &self.policy);
         }
-        let must_have = self.high_watermark.max(self.epoch_start);
+        let must_have = match Mutant::JoinBelowEpochStart.lives() {
+            true => self.high_watermark,
+            false => self.high_watermark.max(self.epoch_start),
+        };
         follower.may_join(must_have, self.log.end, now, &self.policy)
     }
 

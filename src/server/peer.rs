@@ -1,4 +1,7 @@
 //! The peer port: accepts fellow nodes, reads which lane each connection is, and hands it to that lane's server.
+//!
+//! Control is served on the runtime of the port. Replication lives on the reactors, beside the Kafka connections whose
+//! records it carries: a partition is touched there and nowhere else, and Raft never waits behind bulk.
 
 use std::io;
 use std::sync::Arc;
@@ -13,9 +16,9 @@ use tracing::{debug, warn};
 
 use super::grpc;
 use crate::base::World;
-use crate::base::executor::Task;
+use crate::base::executor::{Reactor, Task};
 use crate::base::limits::{ACCEPT_RETRY_MS, PEER_GREETINGS_MAX};
-use crate::base::network::{Connection, Listener};
+use crate::base::network::{Connection, Detached, Listener};
 use crate::broker::Leading;
 use crate::net::{Incoming, Lane};
 use crate::quorum::Late;
@@ -26,53 +29,71 @@ pub struct PeerServices {
     pub control: Router,
     /// What leads partitions here, once the node's broker is there; without one, followers are told to come later.
     pub leading: Late<Arc<Leading>>,
+    /// Where replication is served; none on a node that is no broker.
+    pub reactors: Vec<Arc<dyn Reactor>>,
 }
 
-/// The open peer port; dropping it closes the port and its connections.
+/// The open peer port; dropping it closes the port. Connections end with the runtimes they are on.
 pub struct PeerPort {
     _accepting: Task,
-    _servers: Vec<Task>,
+    _control: Task,
 }
 
 /// Where the connections of each lane go.
 struct Lanes {
     control: mpsc::Sender<Connection>,
-    live: mpsc::Sender<Connection>,
-    catch_up: mpsc::Sender<Connection>,
+    leading: Late<Arc<Leading>>,
+    reactors: Vec<Arc<dyn Reactor>>,
+    turn: usize,
 }
 
 impl PeerPort {
     pub fn open(world: &World, listener: Box<dyn Listener>, services: PeerServices) -> Self {
-        let mut servers = Vec::new();
-        let mut start = |router: Router| {
-            let (accepted, incoming) = Incoming::queue();
-            servers.push(world.executor.spawn("peer.serve", Box::pin(serve(router, incoming))));
-            accepted
-        };
-        // Every lane is served on the runtime this is called on. To have replication on reactors, detach the
-        // connections of its lanes from here and run these two servers there.
-        let mut replication =
-            |lane: Lane| start(lane.server().add_service(grpc::replication::service(services.leading.clone())));
-        let (live, catch_up) = (replication(Lane::Live), replication(Lane::CatchUp));
-        let lanes = Lanes { control: start(services.control), live, catch_up };
-        Self { _accepting: world.executor.spawn("peer.accept", Box::pin(accept(listener, lanes))), _servers: servers }
+        let PeerServices { control: router, leading, reactors } = services;
+        let (control, incoming) = Incoming::queue();
+        let lanes = Lanes { control, leading, reactors, turn: 0 };
+        Self {
+            _accepting: world.executor.spawn("peer.accept", Box::pin(accept(listener, lanes))),
+            _control: world.executor.spawn("peer.serve", Box::pin(serve(router, incoming))),
+        }
     }
 }
 
 impl Lanes {
-    async fn hand_over(&self, lane: Lane, connection: Connection) {
-        let server = match lane {
-            Lane::Control => &self.control,
-            Lane::Live => &self.live,
-            Lane::CatchUp => &self.catch_up,
+    async fn hand_over(&mut self, lane: Lane, connection: Connection) {
+        match lane {
+            // A server that has gone is being stopped together with this task.
+            Lane::Control => drop(self.control.send(connection).await),
+            Lane::Live | Lane::CatchUp => self.replicate(lane, connection).await,
+        }
+    }
+
+    /// Has the next reactor serve a lane.
+    async fn replicate(&mut self, lane: Lane, connection: Connection) {
+        self.turn = self.turn.wrapping_add(1);
+        let Some(reactor) = self.reactors.get(self.turn % self.reactors.len().max(1)) else {
+            return debug!(event = "peer.no_broker", "a follower was sent away: this node is no broker");
         };
-        // A server that has gone is being stopped together with this task.
-        drop(server.send(connection).await);
+        match connection.detach() {
+            Ok(connection) => {
+                let leading = self.leading.clone();
+                reactor.run(Box::new(move || Box::pin(replicate(lane, connection, leading)))).await;
+            }
+            Err(error) => debug!(event = "peer.lane_lost", %error, "a connection ended at once"),
+        }
+    }
+}
+
+async fn replicate(lane: Lane, connection: Box<dyn Detached>, leading: Late<Arc<Leading>>) {
+    let services = lane.server().add_service(grpc::replication::service(leading));
+    match connection.attach() {
+        Ok(connection) => serve(services, Incoming::one(connection)).await,
+        Err(error) => debug!(event = "peer.lane_lost", %error, "a connection ended at once"),
     }
 }
 
 /// Accepts for ever. A slow stranger holds up nobody: greetings are awaited side by side, up to a limit.
-async fn accept(mut listener: Box<dyn Listener>, lanes: Lanes) {
+async fn accept(mut listener: Box<dyn Listener>, mut lanes: Lanes) {
     let mut greetings = FuturesUnordered::new();
     loop {
         tokio::select! {

@@ -41,6 +41,7 @@ main_class() {
         kafka-configs) echo kafka.admin.ConfigCommand ;;
         kafka-console-consumer) echo $tools.consumer.ConsoleConsumer ;;
         kafka-console-producer) echo $tools.ConsoleProducer ;;
+        kafka-delete-records) echo $tools.DeleteRecordsCommand ;;
         kafka-dump-log) echo $tools.DumpLogSegments ;;
         kafka-get-offsets) echo $tools.GetOffsetShell ;;
         kafka-leader-election) echo $tools.LeaderElectionCommand ;;

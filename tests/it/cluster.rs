@@ -49,6 +49,11 @@ impl Cluster {
         self.nodes.iter().map(|node| node.kafka.as_str()).collect::<Vec<_>>().join(",")
     }
 
+    /// Where a node's admin port is.
+    pub fn admin(&self, id: usize) -> &str {
+        &self.nodes[id - 1].admin
+    }
+
     /// Settings of a client of this cluster.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

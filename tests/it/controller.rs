@@ -14,14 +14,15 @@ use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::{FeatureLevel, Origin};
 use dohle::metadata::{Image, codec, snapshot};
 use dohle::quorum::{
-    Charter, Controller, ControllerTasks, Machine, Member, Metadata, ProposeError, Quorum, RaftLog, Reign, SubmitError,
-    Tuning,
+    Charter, Controller, ControllerTasks, Floor, Machine, Member, Metadata, ProposeError, Quorum, RaftLog, Reign,
+    SubmitError, Tuning,
 };
 use dohle::rpc::controller as proto;
 use futures_util::{Stream, StreamExt, stream};
 use proto::feed_frame::Frame;
 use proto::session_up::Message;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 const CLUSTER: ClusterId = ClusterId(Uuid([5; 16]));
@@ -54,7 +55,8 @@ impl Alone {
         let world = dohle::host::world();
         let store = opened(&world, folder).await;
         let worker = world.executor.worker("raft-log");
-        let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker)).unwrap();
+        let floor = Floor::open(&*world.disk, &folder.path().join("hard_state")).unwrap();
+        let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor).unwrap();
         let (metadata, image) = Metadata::new();
         let me = Member { node: NODE, directory: DIRECTORY, address: "127.0.0.1:1".to_owned() };
         let machine = Machine::new(store, worker, metadata);
@@ -127,7 +129,9 @@ fn start_controller(
     let founding = Found { cluster: CLUSTER, founders, configs: Vec::new() };
     let defaults = Defaults { partitions: 1, replication_factor: 1 };
     let charter = Charter { node: NODE, founding, defaults };
-    Controller::start(world, quorum, log, image, charter, Patience::default())
+    // Far beyond any test: whoever is fenced here is fenced by evidence.
+    let patience = Patience { session_timeout: Duration::from_secs(600), ..Patience::default() };
+    Controller::start(world, quorum, log, image, charter, patience)
 }
 
 fn topics(names: &[&str]) -> Command {
@@ -283,6 +287,29 @@ async fn a_node_whose_stream_breaks_off_and_whose_port_refuses_is_fenced() {
     let answers: Vec<_> = alone.controller.session(up).collect().await;
     assert_eq!(answers.len(), 2);
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().active.is_some()));
+    alone.wait_for(|image| !image.nodes().is_active(NODE)).await;
+}
+
+/// The system closes what a dead process had open one after the other. The port may be the last.
+#[tokio::test]
+async fn a_node_whose_port_outlives_its_stream_is_fenced_once_the_port_refuses() {
+    let alone = Alone::fresh().await;
+    let epoch = alone.live_node(1).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hello = proto::Hello {
+        cluster_id: Bytes::copy_from_slice(&CLUSTER.0.0),
+        node_id: NODE.0,
+        broker_epoch: epoch.0,
+        peer_address: port.local_addr().unwrap().to_string(),
+    };
+    let up = stream::iter([Ok(proto::SessionUp { message: Some(Message::Hello(hello)) })]);
+    assert_eq!(alone.controller.session(up).count().await, 1);
+    // It is looked for, and found; then once more.
+    for _ in 0..2 {
+        timeout(SOON, port.accept()).await.unwrap().unwrap();
+        assert!(alone.controller.image().nodes().is_active(NODE));
+    }
+    drop(port);
     alone.wait_for(|image| !image.nodes().is_active(NODE)).await;
 }
 

@@ -10,6 +10,7 @@ mod cluster;
 mod controller;
 mod doors;
 mod process;
+mod quorum;
 mod replication;
 mod seams;
 mod server;

@@ -48,6 +48,22 @@ fn a_second_server_on_the_same_directory_is_refused_and_one_after_a_kill_is_not(
 }
 
 #[test]
+fn a_node_that_listens_everywhere_tells_others_its_own_entry_among_the_seeds_unless_it_was_set() {
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let set = format!("dohle.peer.advertised=127.0.0.1:{own}");
+    let as_set = format!("127.0.0.1:{own}");
+    for (settings, told) in [(&[][..], format!("localhost:{own}")), (&["--set", &set][..], as_set)] {
+        let data = TempDir::new().unwrap();
+        let mut command = Command::new(DOHLE);
+        command.args(["server", "--log", "json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--peer-listen", &format!(":{own}"), "--seeds", &format!("localhost:{own}")]);
+        command.args(settings).arg("--data-dir").arg(data.path());
+        let mut server = Server::start("the server", &mut command);
+        assert_eq!(server.event("node.started")["others_dial"], told.as_str());
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -1,14 +1,18 @@
 //! The simulator: whole clusters in one thread, from one seed, and the proof that a seed decides everything.
 //!
-//! Every run is a process of its own, because runs inside one process were seen to influence each other. A seed is run
-//! twice, and both runs must write the same trace, byte by byte. A set of runs counts only if enough happened in it.
+//! Every run is a process of its own, because runs inside one process were seen to influence each other. Two runs of a
+//! seed must write the same trace, byte by byte. A set of runs counts only if enough happened in it.
 //!
-//!     cargo sim                       ten seeds, as part of `cargo test`
-//!     cargo sim --seeds 100           more of them
-//!     cargo sim --from 7 --seeds 1    one seed again
+//!     cargo sim                       ten clusters and a few quorums, as part of `cargo test`
+//!     cargo sim --seeds 200 --once    more of them, without the repetition
+//!     cargo sim --from 7              one seed again
 //!     cargo sim --trace 7             the event trace of one seed
+//!     cargo sim --quorum …            the same of the quorum alone
+//!     cargo test --features mutants --test sim -- --mutants
+//!                                     whether the bugs of `src/base/mutants.rs` are found
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr, reason = "it is the world outside")]
 
+mod cluster;
 mod quorum;
 mod runner;
 mod world;

@@ -17,7 +17,7 @@ use dohle::base::World;
 use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, Uuid};
 use dohle::base::network::Connection;
 use dohle::quorum::{
-    Encode, Facts, Late, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning,
+    Encode, Facts, Floor, Late, Machine as RaftMachine, Member, ProposeError, Quorum, RaftLog, State, Tuning,
 };
 use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Server;
 use turmoil::Sim;
 
+use crate::runner::{Report, Worth};
 use crate::world::Machine;
 use crate::world::dice::Dice;
 use crate::world::disk::Call;
@@ -54,17 +55,9 @@ pub enum Plant {
     RealClock,
 }
 
-/// What a run came to.
-pub struct Outcome {
-    pub trace: Trace,
-    pub acknowledged: usize,
-    pub reigns: usize,
-    pub machine_crashes: usize,
-    /// What was violated; nothing when all is well.
-    pub violations: Vec<String>,
-}
+pub const WORTH: Worth = Worth { each: &[("acknowledged", 500)], somewhere: &["leader changes", "machine crashes"] };
 
-pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
+pub fn run(seed: u64, plant: Option<Plant>) -> Report {
     let dice = Dice::new(seed);
     let trace = Trace::default();
     let cluster = Arc::new(Cluster::new(&dice, &trace));
@@ -83,13 +76,13 @@ pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
     sim.client("client", client(Arc::clone(&cluster), plant));
     let machine_crashes = with_faults(&mut sim, &cluster, &dice.fork(), &trace.of("faults"));
     let history = cluster.history();
-    Outcome {
-        trace,
-        acknowledged: history.acknowledged.len(),
-        reigns: history.reigns.len(),
-        machine_crashes,
-        violations: history.verdict(),
-    }
+    let figures = [
+        ("acknowledged", history.acknowledged.len()),
+        ("leader changes", history.reigns.len().saturating_sub(1)),
+        ("machine crashes", machine_crashes),
+    ];
+    let figures = figures.map(|(name, count)| (name.to_owned(), count as u64)).into();
+    Report { trace, figures, violations: history.verdict() }
 }
 
 /// What is shared between the simulated hosts and the checks. Nothing of it is visible to the code under test.
@@ -211,7 +204,8 @@ async fn node(cluster: Arc<Cluster>, place: usize) -> turmoil::Result {
 async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trace) -> io::Result<()> {
     let store = world.stores.open(Path::new("/data/metadata"))?;
     let worker = world.executor.worker("raft-log");
-    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker))?;
+    let floor = Floor::open(&*world.disk, Path::new("/data/metadata/hard_state"))?;
+    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor)?;
     let me = cluster.members[place].clone();
     let state = Numbers { cluster: Arc::clone(cluster), place, trace: trace.clone() };
     let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
@@ -219,7 +213,9 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
         .map_err(io::Error::other)?;
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
     let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
-    let _peer_port = PeerPort::open(world, peers, PeerServices { control, leading: Late::default() });
+    let _peer_port =
+        PeerPort::open(world, peers, PeerServices { control, leading: Late::default(), reactors: Vec::new() });
+    let _haste = quorum.hasten(world);
     if place == 0 {
         quorum.found(cluster.members.clone()).await.map_err(io::Error::other)?;
     }

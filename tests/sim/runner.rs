@@ -1,5 +1,6 @@
-//! Runs seeds, each twice and each in a process of its own, two at a time, and sums up.
+//! Runs seeds, each in a process of its own, two at a time, and sums up.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -8,20 +9,80 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::quorum::{self, Plant};
+use dohle::base::mutants::Mutant;
 
-const SEEDS_DEFAULT: u64 = 10;
-/// A run counts only if this much was acknowledged in it.
-const ACKNOWLEDGED_MIN: usize = 500;
+use crate::quorum::Plant;
+use crate::world::trace::Trace;
+use crate::{cluster, quorum};
+
+/// How many seeds a planted bug may stay hidden for.
+const MUTANT_SEEDS_MAX: u64 = 50;
+
+/// What is simulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scene {
+    /// Whole nodes, and clients of Kafka's protocol.
+    Cluster,
+    /// The quorum alone, with a shorter log and harder faults.
+    Quorum,
+}
+
+/// What a run came to.
+pub struct Report {
+    pub trace: Trace,
+    /// How much of what happened.
+    pub figures: Figures,
+    /// What was violated; nothing when all is well.
+    pub violations: Vec<String>,
+}
+
+/// Counts, by what was counted.
+pub type Figures = BTreeMap<String, u64>;
+
+/// When runs say anything: one in which little happened proves nothing.
+pub struct Worth {
+    /// In every run, at least so much.
+    pub each: &'static [(&'static str, u64)],
+    /// In a set of runs, at least once.
+    pub somewhere: &'static [&'static str],
+}
+
+impl Scene {
+    fn run(self, seed: u64, plant: Option<Plant>) -> Report {
+        match self {
+            Self::Cluster => cluster::run(seed),
+            Self::Quorum => quorum::run(seed, plant),
+        }
+    }
+
+    fn worth(self) -> Worth {
+        match self {
+            Self::Cluster => cluster::WORTH,
+            Self::Quorum => quorum::WORTH,
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Cluster => "--cluster",
+            Self::Quorum => "--quorum",
+        }
+    }
+}
 
 pub fn main(arguments: &[String]) -> ExitCode {
     match Order::read(arguments) {
-        Ok(Order::Seeds { from, count }) => seeds(from, count),
-        Ok(Order::Trace { seed }) => {
-            print!("{}", quorum::run(seed, None).trace.text());
+        Ok(Order::Everything) => everything(),
+        Ok(Order::Seeds(set)) => verdict(set.run()),
+        Ok(Order::Trace { scene, seed }) => {
+            print!("{}", scene.run(seed, None).trace.text());
             ExitCode::SUCCESS
         }
-        Ok(Order::One { seed, plant, trace }) => one(seed, plant, &trace),
+        Ok(Order::One { scene, seed, plant, mutant, trace }) => {
+            mutant.into_iter().for_each(plant_mutant);
+            one(scene, seed, plant, &trace)
+        }
+        Ok(Order::Mutants { most }) => mutants(most),
         Ok(Order::Nothing) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sim: {error}; see the head of tests/sim/main.rs");
@@ -32,17 +93,23 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 /// What the command line asks for.
 enum Order {
-    Seeds {
-        from: u64,
-        count: u64,
-    },
+    /// What `cargo test` runs.
+    Everything,
+    Seeds(Set),
     Trace {
+        scene: Scene,
         seed: u64,
+    },
+    /// Which of the planted bugs are found, each within so many seeds?
+    Mutants {
+        most: u64,
     },
     /// A child: one run, its trace to a file, its figures on standard output.
     One {
+        scene: Scene,
         seed: u64,
         plant: Option<Plant>,
+        mutant: Option<Mutant>,
         trace: PathBuf,
     },
     /// `cargo test` passes on filters and flags of the usual harness; a filter that does not name us runs nothing.
@@ -51,15 +118,21 @@ enum Order {
 
 impl Order {
     fn read(arguments: &[String]) -> Result<Self, String> {
-        let (mut from, mut count, mut one, mut plant, mut trace) = (1, SEEDS_DEFAULT, None, None, None);
+        let (mut from, mut count, mut one, mut plant, mut trace) = (None, None, None, None, None);
+        let (mut scene, mut twice, mut mutant, mut mutants) = (Scene::Cluster, u64::MAX, None, false);
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
-                "--from" => from = number(value()?)?,
-                "--seeds" => count = number(value()?)?,
-                "--trace" => return Ok(Self::Trace { seed: number(value()?)? }),
+                "--cluster" => scene = Scene::Cluster,
+                "--quorum" => scene = Scene::Quorum,
+                "--once" => twice = 0,
+                "--from" => from = Some(number(value()?)?),
+                "--seeds" => count = Some(number(value()?)?),
+                "--trace" => return Ok(Self::Trace { scene, seed: number(value()?)? }),
                 "--one" => one = Some(number(value()?)?),
+                "--mutants" => mutants = true,
+                "--mutant" => mutant = Some(mutant_of(value()?)?),
                 "--plant" => plant = Some(plant_of(value()?)?),
                 "--trace-file" => trace = Some(PathBuf::from(value()?)),
                 "--list" => return Ok(Self::Nothing),
@@ -68,15 +141,22 @@ impl Order {
                 _ => return Ok(Self::Nothing),
             }
         }
-        match (one, trace) {
-            (Some(seed), Some(trace)) => Ok(Self::One { seed, plant, trace }),
-            _ => Ok(Self::Seeds { from, count }),
-        }
+        Ok(match (one, trace, from, count) {
+            (Some(seed), Some(trace), ..) => Self::One { scene, seed, plant, mutant, trace },
+            _ if mutants => Self::Mutants { most: count.unwrap_or(MUTANT_SEEDS_MAX) },
+            (_, _, None, None) if arguments.is_empty() => Self::Everything,
+            _ => Self::Seeds(Set { scene, from: from.unwrap_or(1), count: count.unwrap_or(1), twice }),
+        })
     }
 }
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number"))
+}
+
+fn mutant_of(text: &str) -> Result<Mutant, String> {
+    let found = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == text);
+    found.ok_or_else(|| format!("no mutant is called {text:?}"))
 }
 
 fn plant_of(text: &str) -> Result<Plant, String> {
@@ -86,55 +166,126 @@ fn plant_of(text: &str) -> Result<Plant, String> {
         .ok_or_else(|| format!("no defect is called {text:?}"))
 }
 
-/// One run in this process: the trace goes to a file, `acknowledged reigns machine-crashes` to standard output, and
-/// violations to standard error.
-fn one(seed: u64, plant: Option<Plant>, trace: &PathBuf) -> ExitCode {
-    let outcome = quorum::run(seed, plant);
-    fs::write(trace, outcome.trace.text()).expect("the trace can be written");
-    println!("{} {} {}", outcome.acknowledged, outcome.reigns, outcome.machine_crashes);
-    outcome.violations.iter().for_each(|violation| eprintln!("{violation}"));
-    if outcome.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+/// One run in this process: the trace goes to a file, the figures to standard output, a line for each, and violations
+/// to standard error.
+fn one(scene: Scene, seed: u64, plant: Option<Plant>, trace: &PathBuf) -> ExitCode {
+    let report = scene.run(seed, plant);
+    fs::write(trace, report.trace.text()).expect("the trace can be written");
+    report.figures.iter().for_each(|(name, count)| println!("{count} {name}"));
+    report.violations.iter().for_each(|violation| eprintln!("{violation}"));
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What a child came to.
 struct Run {
     trace: Vec<u8>,
-    figures: Vec<usize>,
+    figures: Figures,
     complaints: String,
     ok: bool,
 }
 
-fn child(seed: u64, plant: Option<Plant>) -> Run {
+fn child(scene: Scene, seed: u64, planted: &[String]) -> Run {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let trace = folder.path().join("trace");
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command.args(["--one", &seed.to_string(), "--trace-file"]).arg(&trace).stdin(Stdio::null());
-    if let Some(plant) = plant {
-        command.args(["--plant", &format!("{plant:?}")]);
-    }
+    command.args([scene.flag(), "--one", &seed.to_string(), "--trace-file"]).arg(&trace).stdin(Stdio::null());
+    command.args(planted);
     let output = command.output().expect("this program can be started again");
     let said = String::from_utf8_lossy(&output.stdout);
+    let figure =
+        |line: &str| line.split_once(' ').and_then(|(count, name)| Some((name.to_owned(), count.parse().ok()?)));
     Run {
         trace: fs::read(&trace).unwrap_or_default(),
-        figures: said.split_whitespace().filter_map(|figure| figure.parse().ok()).collect(),
+        figures: said.lines().filter_map(figure).collect(),
         complaints: String::from_utf8_lossy(&output.stderr).into_owned(),
         ok: output.status.success(),
     }
 }
 
-/// Runs a seed twice and says what is wrong, if anything.
-fn twice(seed: u64) -> (Result<(), String>, Vec<usize>) {
-    let (first, second) = (child(seed, None), child(seed, None));
-    let verdict = if !first.ok {
-        Err(first.complaints)
-    } else if first.trace != second.trace {
-        Err(difference(&first.trace, &second.trace))
-    } else if first.figures.first().is_none_or(|acknowledged| *acknowledged < ACKNOWLEDGED_MIN) {
-        Err(format!("unknown: too little was acknowledged to say anything ({:?})", first.figures))
-    } else {
-        Ok(())
-    };
-    (verdict, first.figures)
+/// Seeds to run.
+#[derive(Clone, Copy)]
+struct Set {
+    scene: Scene,
+    from: u64,
+    count: u64,
+    /// How many of them are run twice; the first ones.
+    twice: u64,
+}
+
+impl Set {
+    /// Runs all, and says how many failed.
+    fn run(self) -> u64 {
+        let Self { scene, from, count, twice } = self;
+        let started = Instant::now();
+        println!("sim: {scene:?}, seeds {from} to {}, {} of them twice", from + count - 1, twice.min(count));
+        let next = AtomicU64::new(from);
+        let results = Mutex::new(Vec::new());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= from + count {
+                            return;
+                        }
+                        let (verdict, figures) = self.seed(seed);
+                        if let Err(complaint) = &verdict {
+                            let flag = scene.flag();
+                            let again = format!("cargo sim {flag} --from {seed}; cargo sim {flag} --trace {seed}");
+                            println!("sim: seed {seed} FAILED (again: {again})\n{}", complaint.trim_end());
+                        }
+                        let mut results = results.lock().expect("no seed panics here");
+                        results.push((verdict.is_ok(), figures));
+                        if results.len() % 20 == 0 {
+                            println!("sim: {} of {count} after {} s", results.len(), started.elapsed().as_secs());
+                        }
+                    }
+                });
+            }
+        });
+        let results = results.into_inner().expect("no seed panics here");
+        let failed = results.iter().filter(|(ok, _)| !ok).count() as u64 + self.unproven(&results);
+        println!("sim: {scene:?}: {failed} failed, {:.0} s", started.elapsed().as_secs_f64());
+        failed
+    }
+
+    /// Runs a seed and says what is wrong, if anything.
+    fn seed(self, seed: u64) -> (Result<(), String>, Figures) {
+        let first = child(self.scene, seed, &[]);
+        if !first.ok {
+            return (Err(first.complaints), first.figures);
+        }
+        for (name, least) in self.scene.worth().each {
+            let count = first.figures.get(*name).copied().unwrap_or(0);
+            if count < *least {
+                return (Err(format!("unknown: only {count} {name}, {least} would say something")), first.figures);
+            }
+        }
+        if seed < self.from.saturating_add(self.twice) {
+            let second = child(self.scene, seed, &[]);
+            if first.trace != second.trace {
+                return (Err(difference(&first.trace, &second.trace)), first.figures);
+            }
+        }
+        (Ok(()), first.figures)
+    }
+
+    /// Sums up what happened; 1 if what must happen somewhere has happened nowhere.
+    fn unproven(self, results: &[(bool, Figures)]) -> u64 {
+        let mut sums = Figures::new();
+        for (name, count) in results.iter().flat_map(|(_, figures)| figures) {
+            *sums.entry(name.clone()).or_default() += count;
+        }
+        let said: Vec<_> = sums.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        println!("sim: {}", said.join(", "));
+        let nowhere = |name: &&&str| sums.get(**name).is_none_or(|count| *count == 0);
+        let missing: Vec<_> = self.scene.worth().somewhere.iter().filter(nowhere).collect();
+        if !missing.is_empty() {
+            println!("sim: unknown: no {missing:?} in this set; take more seeds");
+        }
+        u64::from(!missing.is_empty())
+    }
 }
 
 fn difference(first: &[u8], second: &[u8]) -> String {
@@ -144,48 +295,66 @@ fn difference(first: &[u8], second: &[u8]) -> String {
     format!("two runs differ, first at line {place:?}:\n  {}\n  {}", line(&first), line(&second))
 }
 
-fn seeds(from: u64, count: u64) -> ExitCode {
-    let started = Instant::now();
-    println!("sim: seeds {from} to {}, each run twice", from + count - 1);
-    let next = AtomicU64::new(from);
-    let results = Mutex::new(Vec::new());
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + count {
-                        return;
-                    }
-                    let (verdict, figures) = twice(seed);
-                    if let Err(complaint) = &verdict {
-                        println!("sim: seed {seed} FAILED (again: cargo sim --from {seed} --seeds 1)\n{complaint}");
-                    }
-                    results.lock().expect("no seed panics here").push((verdict.is_ok(), figures));
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("no seed panics here");
-    let mut failed = results.iter().filter(|(ok, _)| !ok).count();
-    let sum = |place: usize| results.iter().filter_map(|(_, figures)| figures.get(place)).sum::<usize>();
-    println!("sim: {} acknowledged, {} reigns, {} machine crashes", sum(0), sum(1), sum(2));
-    if sum(2) == 0 || sum(1) <= results.len() {
-        println!("sim: unknown: no machine crashed or no leader changed in this set; take more seeds");
-        failed += 1;
-    }
-    let plants = [Plant::HashOrder, Plant::RealClock];
-    failed += plants.into_iter().filter(|plant| !is_caught(*plant, from)).count();
-    let passed = results.len() + plants.len() - failed.min(results.len());
-    println!("sim: {passed} passed, {failed} failed in {:.0} s", started.elapsed().as_secs_f64());
-    println!("sim: {passed} passed, {failed} failed");
+/// Ten clusters, a few quorums, and the proof that a seed decides everything.
+fn everything() -> ExitCode {
+    let mut failed = Set { scene: Scene::Cluster, from: 1, count: 10, twice: 2 }.run();
+    failed += Set { scene: Scene::Quorum, from: 1, count: 2, twice: 2 }.run();
+    failed += [Plant::HashOrder, Plant::RealClock].into_iter().filter(|plant| !is_caught(*plant)).count() as u64;
+    verdict(failed)
+}
+
+fn verdict(failed: u64) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A planted source of chaos must make two runs differ; otherwise comparing traces proves nothing.
-fn is_caught(plant: Plant, seed: u64) -> bool {
-    let caught = child(seed, Some(plant)).trace != child(seed, Some(plant)).trace;
+fn is_caught(plant: Plant) -> bool {
+    let run = || child(Scene::Quorum, 1, &["--plant".to_owned(), format!("{plant:?}")]).trace;
+    let caught = run() != run();
     println!("sim: planted {plant:?}: {}", if caught { "caught" } else { "NOT CAUGHT" });
     caught
+}
+
+#[cfg(feature = "mutants")]
+fn plant_mutant(mutant: Mutant) {
+    mutant.plant();
+}
+
+#[cfg(not(feature = "mutants"))]
+fn plant_mutant(mutant: Mutant) {
+    panic!("{mutant:?} is not in this build: cargo test --features mutants --test sim -- --mutants");
+}
+
+/// Looks for every planted bug with one seed after another, until something is violated.
+fn mutants(most: u64) -> ExitCode {
+    let started = Instant::now();
+    let next = AtomicU64::new(0);
+    let hidden = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let found = (1..=most).find_map(|seed| Some((seed, caught(*mutant, seed)?)));
+                    match found {
+                        Some((seed, how)) => println!("sim: {mutant:?} found by seed {seed}: {how}"),
+                        None => {
+                            hidden.fetch_add(1, Ordering::Relaxed);
+                            println!("sim: {mutant:?} NOT FOUND by {most} seeds");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let hidden = hidden.into_inner();
+    println!("sim: {hidden} of {} mutants not found, {} s", Mutant::ALL.len(), started.elapsed().as_secs());
+    verdict(hidden)
+}
+
+/// What a seed says is violated with this bug in it. What only a controller does shows sooner where there is nothing
+/// else.
+fn caught(mutant: Mutant, seed: u64) -> Option<String> {
+    let scene = if mutant == Mutant::VoteNotSynced { Scene::Quorum } else { Scene::Cluster };
+    let run = child(scene, seed, &["--mutant".to_owned(), format!("{mutant:?}")]);
+    (!run.ok).then(|| run.complaints.lines().next().unwrap_or("it died without a word").to_owned())
 }

@@ -69,8 +69,9 @@ impl Connection {
         }
     }
 
-    /// Runs until the connection ends, is of no use any more, or leads to where the leader no longer is.
-    pub(super) async fn serve(mut self, lane: &mut Lane, way: &Way) {
+    /// Runs until the connection ends, is of no use any more, or leads to where the leader no longer is. True if it
+    /// broke off.
+    pub(super) async fn serve(mut self, lane: &mut Lane, way: &Way) -> bool {
         loop {
             let next_due = self.open_due(lane);
             match self.event(lane, next_due).await {
@@ -78,11 +79,13 @@ impl Connection {
                 Event::Wishes => {}
                 Event::Frame(Some(frame)) => {
                     if let Err(error) = self.on_frame(frame) {
-                        return warn!(event = "replication.garbled", leader = %lane.leader, %error,
+                        warn!(event = "replication.garbled", leader = %lane.leader, %error,
                             "the connection to a leader is closed");
+                        return false;
                     }
                 }
-                Event::Metadata | Event::Idle | Event::Frame(None) => return,
+                Event::Metadata | Event::Idle => return false,
+                Event::Frame(None) => return true,
             }
         }
     }

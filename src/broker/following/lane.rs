@@ -76,7 +76,10 @@ impl Lane {
                 Ok(connection) => {
                     redial = Redial::default();
                     info!(event = "replication.connected", leader = %self.leader, address = %way.address, "following");
-                    connection.serve(&mut self, &way).await;
+                    self.shared.around.suspects.on_connected(self.leader);
+                    if connection.serve(&mut self, &way).await {
+                        self.shared.around.suspects.on_lost(self.leader, self.shared.around.now());
+                    }
                     self.shared.with(self.leader, |entry| entry.outbox = None);
                 }
                 Err(error) => {

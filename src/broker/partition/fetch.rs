@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Epochs, Partition, PartitionError, Role, State, Watch};
+use super::{Epochs, Partition, PartitionError, Role, Watch};
 use crate::base::ids::{LeaderEpoch, Offset};
-use crate::log::{Read, ReadRequest, TimestampSearch};
+use crate::base::mutants::Mutant;
+use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
 
@@ -40,14 +41,60 @@ pub struct Fetched {
 }
 
 impl Partition {
-    /// Reads once. Whoever brings a watch is told by it when there is more, or when this replica no longer leads.
+    /// Reads once. Whoever brings a watch is told by it when there is more, and when another replica leads.
     pub fn fetch(&self, from: &FetchFrom, watch: Option<&Arc<Watch>>) -> Result<Fetched, PartitionError> {
+        let (reading, fetched, request) = self.begin_fetch(from, watch)?;
+        Ok(Fetched { records: self.read_on(reading, request)?, ..fetched })
+    }
+
+    /// Under the lock it is only found out where the records are.
+    fn begin_fetch(
+        &self,
+        from: &FetchFrom,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<(Reading, Fetched, ReadRequest), PartitionError> {
         let mut state = self.lock();
-        let fetched = state.fetch(from)?;
+        let state = &mut *state;
         if let Some(watch) = watch {
             state.watches.arm(watch);
         }
-        Ok(fetched)
+        let leader = leading(&state.role, state.leader_hint)?;
+        check_epoch(from.leader_epoch, leader.leader_epoch())?;
+        let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
+        let bound = match Mutant::ReadUncommitted.lives() {
+            true => state.log.log_end(),
+            false => bound(leader, from.isolation),
+        };
+        let fetched = Fetched {
+            records: nothing(from.offset),
+            high_watermark: leader.high_watermark(),
+            last_stable_offset: leader.last_stable_offset(),
+            log_start: state.log.log_start(),
+            diverging,
+        };
+        let request =
+            ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
+        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
+        let is_early = from.offset > bound && from.offset <= state.log.log_end();
+        if diverging.is_some() || is_early {
+            return Ok((Reading::Here(Slice::empty(from.offset)), fetched, request));
+        }
+        state.used = true;
+        Ok((state.log.read(&request)?, fetched, request))
+    }
+
+    /// Reads what was found, without the lock. Where compaction has left nothing in a segment, the next one is looked
+    /// at.
+    pub(super) fn read_on(&self, mut reading: Reading, mut request: ReadRequest) -> Result<Read, PartitionError> {
+        loop {
+            match reading.cached()? {
+                Read::Ready(slice) if slice.size == 0 && slice.next > request.from && slice.next < request.until => {
+                    request.from = slice.next;
+                    reading = self.lock().log.read(&request)?;
+                }
+                read => return Ok(read),
+            }
+        }
     }
 
     /// ListOffsets(EARLIEST).
@@ -104,40 +151,6 @@ impl Partition {
     }
 }
 
-impl State {
-    fn fetch(&mut self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
-        let leader = leading(&self.role, self.leader_hint)?;
-        check_epoch(from.leader_epoch, leader.leader_epoch())?;
-        let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&self.log)));
-        let bound = bound(leader, from.isolation);
-        let fetched = |records| Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start: self.log.log_start(),
-            diverging,
-        };
-        if diverging.is_some() {
-            return Ok(fetched(nothing(from.offset)));
-        }
-        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
-        if from.offset > bound && from.offset <= self.log.log_end() {
-            return Ok(fetched(nothing(from.offset)));
-        }
-        let request =
-            ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
-        let records = self.log.read(&request)?;
-        let log_start = self.log.log_start();
-        Ok(Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start,
-            diverging: None,
-        })
-    }
-}
-
 fn leading(role: &Role, hint: Option<(crate::base::ids::NodeId, LeaderEpoch)>) -> Result<&Leader, PartitionError> {
     match role {
         Role::Leading(leader) => Ok(leader),
@@ -167,5 +180,5 @@ fn divergence(epoch: LeaderEpoch, offset: Offset, epochs: &dyn EpochLookup) -> O
 }
 
 fn nothing(at: Offset) -> Read {
-    Read::Ready(crate::log::Slice { parts: Vec::new(), size: 0, next: at })
+    Read::Ready(Slice::empty(at))
 }

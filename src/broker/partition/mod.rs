@@ -4,27 +4,34 @@
 //! when its record is committed or the leadership is lost; what the mind wants done outside is handed over after the
 //! lock was let go of.
 //!
-//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `lead` (what followers
-//! ask of it), `follow` (what it asks of its leader).
+//! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `park` (what waits for
+//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader), `upkeep` and `compact` (what
+//! goes).
 
 mod after;
+mod compact;
 mod fetch;
 mod follow;
 mod lead;
+mod park;
 mod produce;
 mod producers;
+mod upkeep;
 mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
 use crate::base::clock::WallMillis;
+use crate::base::executor::Reactor;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::time::Millis;
 use crate::log::{Flush, Log, LogError};
@@ -34,15 +41,18 @@ use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
 use crate::replica::waiters::ProduceWaiters;
-use crate::replica::{LogEnds, StreamId};
+use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
+use park::ParkedAppends;
 use watch::Watches;
 
 pub use fetch::{FetchFrom, Fetched, Isolation};
 pub use lead::{LaneQueue, Pulled};
+pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
+pub use upkeep::Deleted;
 pub use watch::{News, Watch};
 
 /// What all partitions of a node share.
@@ -50,13 +60,38 @@ pub struct Surroundings {
     pub me: NodeId,
     pub world: World,
     pub errands: Errands,
+    pub(in crate::broker) suspects: Suspects,
+    /// Weak, because what runs on them holds this.
+    reactors: Vec<Weak<dyn Reactor>>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
     started: Instant,
     streams: AtomicU64,
 }
 
 impl Surroundings {
     pub fn new(me: NodeId, world: World) -> Self {
-        Self { me, world, errands: Errands::default(), started: Instant::now(), streams: AtomicU64::default() }
+        Self {
+            me,
+            world,
+            errands: Errands::default(),
+            suspects: Suspects::default(),
+            reactors: Vec::new(),
+            turn: AtomicUsize::default(),
+            started: Instant::now(),
+            streams: AtomicU64::default(),
+        }
+    }
+
+    /// The same, with reactors for what must not wait for the rest of the process.
+    pub fn on(self, reactors: &[Arc<dyn Reactor>]) -> Self {
+        Self { reactors: reactors.iter().map(Arc::downgrade).collect(), ..self }
+    }
+
+    /// The reactor whose turn it is, if there is any.
+    pub(in crate::broker) fn reactor(&self) -> Option<Arc<dyn Reactor>> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        self.reactors.get(turn % self.reactors.len().max(1))?.upgrade()
     }
 
     pub fn now(&self) -> Millis {
@@ -83,6 +118,8 @@ pub struct Partition {
     pub topic: TopicId,
     pub name: Arc<str>,
     pub index: PartitionIndex,
+    /// Where its log lies.
+    pub folder: PathBuf,
     around: Arc<Surroundings>,
     state: Mutex<State>,
 }
@@ -95,11 +132,23 @@ struct State {
     producers: Producers,
     /// Producers that wait for the high watermark.
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
+    /// Appends that wait for this replica to lead.
+    parked: ParkedAppends,
     /// Consumers that want to know when there is something new.
     watches: Watches,
     /// The followers' streams, where this replica leads.
     streams: Vec<lead::Stream>,
     flush_is_due: bool,
+    /// When the oldest record that is not durable has waited long enough.
+    flush_at: Option<Millis>,
+    /// Who waits for a deletion on all replicas.
+    deleters: Vec<upkeep::Deleter>,
+    /// Upkeep has been asked for, or will look here by itself; somebody has used the log since it looked last.
+    upkeep_is_due: bool,
+    in_upkeep: bool,
+    used: bool,
+    /// Where the active segment began when compaction last failed.
+    not_compacted_at: Option<Offset>,
     leader_effects: LeaderEffects,
     follower_effects: FollowerEffects,
     /// Who leads, for those who come to the wrong broker.
@@ -151,20 +200,28 @@ impl Partition {
     ) -> Arc<Self> {
         let ends = ends_of(&log);
         let high_watermark = high_watermark.max(ends.log_start).min(ends.end);
+        let folder = log.folder().to_path_buf();
         let state = State {
             log,
             role: Role::Following(Follower::new(ends, high_watermark)),
             settings,
             producers,
             writers: ProduceWaiters::default(),
+            parked: ParkedAppends::default(),
             watches: Watches::default(),
             streams: Vec::new(),
             flush_is_due: false,
+            flush_at: None,
+            deleters: Vec::new(),
+            upkeep_is_due: false,
+            in_upkeep: false,
+            used: false,
+            not_compacted_at: None,
             leader_effects: LeaderEffects::new(),
             follower_effects: FollowerEffects::new(),
             leader_hint: None,
         };
-        Arc::new(Self { topic, name, index, around, state: Mutex::new(state) })
+        Arc::new(Self { topic, name, index, folder, around, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -187,20 +244,28 @@ impl Partition {
     /// Takes up what metadata says. Calling it again with the same duty changes nothing.
     pub fn take_up(self: &Arc<Self>, duty: &Duty) -> Result<(), PartitionError> {
         let now = self.around.now();
-        self.within(|state, after| match duty {
-            Duty::Lead(assignment) => state.lead(self.around.me, assignment, now, after),
-            Duty::Follow(leadership) => {
-                state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
-                state.resign(after);
-                state.follower().follow(*leadership);
-                Ok(())
+        self.within(|state, after| {
+            match duty {
+                Duty::Lead(assignment) => {
+                    state.enter_upkeep(self, after);
+                    state.lead(self.around.me, assignment, now, after)?;
+                    state.append_parked(self, after);
+                }
+                Duty::Follow(leadership) => {
+                    state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
+                    state.resign(after);
+                    state.follower().follow(*leadership);
+                    state.refuse_parked(after);
+                }
+                Duty::Wait => {
+                    state.leader_hint = None;
+                    state.resign(after);
+                    state.follower().mind.detach();
+                    state.refuse_parked(after);
+                }
             }
-            Duty::Wait => {
-                state.leader_hint = None;
-                state.resign(after);
-                state.follower().mind.detach();
-                Ok(())
-            }
+            state.flush_if_promised(self, after);
+            Ok(())
         })
     }
 
@@ -217,9 +282,11 @@ impl Partition {
     /// The topic's settings have changed.
     pub fn configure(self: &Arc<Self>, settings: TopicSettings) {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
             state.settings = settings;
             state.log.set_options(settings.log);
+            state.upkeep_when_due(self, after);
+            state.flush_if_promised(self, after);
             if let Role::Leading(leader) = &mut state.role {
                 leader.on_policy_changed(settings.policy, now, &mut state.leader_effects);
             }
@@ -229,7 +296,10 @@ impl Partition {
     /// The time of an [`Errand::WakeAt`] has come.
     pub fn tick(self: &Arc<Self>) {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
+            if state.flush_at.is_some_and(|at| at <= now) {
+                state.flush_when_due(self, after);
+            }
             if let Role::Leading(leader) = &mut state.role {
                 leader.tick(now, &mut state.leader_effects);
             }
@@ -251,6 +321,7 @@ impl Partition {
     pub fn begin_flush(self: &Arc<Self>) -> Result<Flush, PartitionError> {
         self.within(|state, _| {
             state.flush_is_due = false;
+            state.flush_at = None;
             Ok(state.log.begin_flush()?)
         })
     }
@@ -291,10 +362,11 @@ impl Partition {
         Ok(())
     }
 
-    /// What the checkpoints keep: high watermark, recovery point, log start.
-    pub fn checkpoint(&self) -> [Offset; 3] {
+    /// What the checkpoints keep: high watermark, recovery point, log start, and how far it has been compacted.
+    pub fn checkpoint(&self) -> [Offset; 4] {
         let state = self.lock();
-        [state.role.high_watermark(), state.log.recovery_point(), state.log.log_start()]
+        let log = &state.log;
+        [state.role.high_watermark(), log.recovery_point(), log.log_start(), log.cleaned_to()]
     }
 
     /// Whether this replica leads, in which epoch, and how far its log reaches.
@@ -348,6 +420,8 @@ impl State {
         let Role::Leading(leader) = std::mem::replace(&mut self.role, Role::Changing) else { unreachable!("checked") };
         self.role = Role::Following(leader.resign());
         let hint = self.leader_hint;
+        let deleters = self.deleters.drain(..).map(upkeep::Deleter::into_writer);
+        deleters.for_each(|deleter| after.answer(deleter, Err(PartitionError::NotLeader { hint })));
         self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
         self.watches.fire(after);
         self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
@@ -357,6 +431,30 @@ impl State {
     fn settle(&mut self, partition: &Arc<Partition>, after: &mut After) {
         self.settle_leading(partition, after);
         self.settle_following(partition, after);
+        self.answer_deleters(after);
+    }
+
+    /// Something was appended: by when, or at once, it is to be durable.
+    fn flush_after_append(&mut self, partition: &Arc<Partition>, rolled: bool, now: Millis, after: &mut After) {
+        let waiting = self.log.log_end().0 - self.log.recovery_point().0;
+        let is_fsync = self.settings.policy.durability == Durability::Fsync;
+        if rolled || is_fsync || waiting >= self.settings.flush.records {
+            return self.flush_when_due(partition, after);
+        }
+        if let (Some(ms), None) = (self.settings.flush.ms, self.flush_at) {
+            let at = now.plus(ms);
+            self.flush_at = Some(at);
+            after.errand(Errand::WakeAt(Arc::clone(partition), at));
+        }
+    }
+
+    /// Where only what is on the disk counts, all that was written has to get there; also what an earlier process has
+    /// left in the page cache: nobody else would ask for it, and without it no replica that came back would count.
+    fn flush_if_promised(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        let is_flushed = self.log.recovery_point() >= self.log.log_end();
+        if self.settings.policy.durability == Durability::Fsync && !is_flushed {
+            self.flush_when_due(partition, after);
+        }
     }
 
     fn flush_when_due(&mut self, partition: &Arc<Partition>, after: &mut After) {

@@ -13,6 +13,7 @@
 
 mod check;
 mod load;
+mod phases;
 mod processes;
 mod report;
 mod scenario;
@@ -27,13 +28,14 @@ use tokio::time::interval;
 
 use self::load::Load;
 use self::processes::Nodes;
-use self::report::Happening;
+use self::report::{Blow, Happening};
 use self::view::View;
 use super::{Console, Exit, Output};
 use crate::base::World;
 use crate::base::ids::NodeId;
 use crate::client::{ClientError, Cluster};
 use crate::host;
+use crate::wire::messages::metadata::MetadataRequest;
 
 /// How long the nodes may take to become a cluster.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +46,9 @@ const TOPIC_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two pages of the view, and between two lines where nobody watches.
 const DRAW_PAUSE: Duration = Duration::from_millis(250);
 const LINE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long it may take to learn who the active controller is.
+const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 #[command(
@@ -61,10 +66,10 @@ pub(super) struct LabArguments {
     /// How long a scenario takes
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
-    /// How many nodes a scenario kills, one after the other
+    /// How many nodes a scenario kills, stops or pauses, one after the other
     #[arg(long, default_value_t = 3)]
     kills: u32,
-    /// Decides whom a scenario kills [default: a new one, printed]
+    /// Decides whom a scenario strikes [default: a new one, printed]
     #[arg(long)]
     seed: Option<u64>,
     /// How the report is written
@@ -76,6 +81,31 @@ pub(super) struct LabArguments {
 enum Scenario {
     /// Kills the leader of some partition again and again, each time after all are in sync
     LeaderKill,
+    /// Kills the active controller, which leads partitions too
+    ControllerKill,
+    /// Stops one node after the other in good order, and starts it again
+    RollingRestart,
+    /// Halts the leader of some partition without closing anything, until others have taken over
+    PauseLeader,
+}
+
+impl Scenario {
+    fn name(self) -> &'static str {
+        match self {
+            Self::LeaderKill => "leader-kill",
+            Self::ControllerKill => "controller-kill",
+            Self::RollingRestart => "rolling-restart",
+            Self::PauseLeader => "pause-leader",
+        }
+    }
+
+    fn blow(self) -> Blow {
+        match self {
+            Self::LeaderKill | Self::ControllerKill => Blow::Killed,
+            Self::RollingRestart => Blow::Stopped,
+            Self::PauseLeader => Blow::Paused,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -127,17 +157,17 @@ async fn lab(arguments: &LabArguments, world: &World, console: &mut Console) -> 
     cluster.create_topic(&load::topic(), TOPIC_PATIENCE).await?;
     console.complain(&format!("bootstrap {}\nadmin     {}", nodes.bootstrap().join(","), nodes.admin().join(",")));
     match arguments.headless {
-        Some(Scenario::LeaderKill) => scenario::leader_kill(arguments, world, nodes, &cluster, console).await,
+        Some(scenario) => scenario::play(scenario, arguments, world, nodes, &cluster, console).await,
         None => {
             let load = Load::start(world, &cluster, arguments.rate);
-            play(&mut nodes, &load, console).await?;
+            play(&mut nodes, &cluster, &load, console).await?;
             Ok(Exit::Done)
         }
     }
 }
 
 /// Shows the lab and does what is typed, until that is to end it.
-async fn play(nodes: &mut Nodes, load: &Load, console: &mut Console) -> Result<(), LabError> {
+async fn play(nodes: &mut Nodes, cluster: &Cluster, load: &Load, console: &mut Console) -> Result<(), LabError> {
     let is_watched = host::is_watched();
     let mut lines = typed(is_watched)?;
     let mut view = View::default();
@@ -150,7 +180,7 @@ async fn play(nodes: &mut Nodes, load: &Load, console: &mut Console) -> Result<(
                 view.on_typed();
                 match line.trim() {
                     "q" => return Ok(()),
-                    line => message = press(line, nodes, load).await?,
+                    line => message = press(line, nodes, cluster, load).await?,
                 }
             }
             _ = pages.tick() => {
@@ -173,11 +203,11 @@ fn typed(is_watched: bool) -> Result<mpsc::Receiver<String>, LabError> {
 }
 
 /// Kills the node of that number, or revives it; says what was done.
-async fn press(line: &str, nodes: &mut Nodes, load: &Load) -> Result<String, LabError> {
+async fn press(line: &str, nodes: &mut Nodes, cluster: &Cluster, load: &Load) -> Result<String, LabError> {
     let node = line.parse().ok().map(NodeId).filter(|node| nodes.ids().contains(node));
     let Some(node) = node else { return Ok(format!("there is no node {line:?}")) };
     if nodes.is_running(node) {
-        kill(node, nodes, load).await?;
+        strike(node, Blow::Killed, cluster, nodes, load).await?;
         Ok(format!("node {node} was killed; {node} and Enter starts it again"))
     } else {
         revive(node, nodes, load)?;
@@ -185,12 +215,25 @@ async fn press(line: &str, nodes: &mut Nodes, load: &Load) -> Result<String, Lab
     }
 }
 
-async fn kill(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {
+async fn strike(node: NodeId, blow: Blow, cluster: &Cluster, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {
+    let was_active = active(cluster).await == Some(node);
     let (led, board) = (load.led_by(node), load.board());
-    let at = board.now();
-    nodes.kill(node).await?;
-    board.marks().timeline.on_killed(at, board.now(), node, led);
+    let what = Happening::Struck { node, blow, led: led.len(), was_active };
+    board.marks().timeline.on_struck(board.now(), what, led);
+    match blow {
+        Blow::Killed => nodes.kill(node).await?,
+        Blow::Stopped => nodes.stop(node).await?,
+        Blow::Paused => nodes.pause(node, true)?,
+    }
+    board.marks().timeline.on_gone(board.now());
     Ok(())
+}
+
+/// The node of the active controller, if anybody says.
+async fn active(cluster: &Cluster) -> Option<NodeId> {
+    let request = MetadataRequest { topics: Some(Vec::new()), ..MetadataRequest::default() };
+    let answer = cluster.ask(&request, ACTIVE_PATIENCE).await.ok()?;
+    Some(NodeId(answer.controller_id)).filter(|node| node.0 >= 0)
 }
 
 fn revive(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {

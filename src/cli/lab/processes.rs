@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl Nodes {
     /// Starts all nodes; they may not be ready yet.
     pub(super) async fn start(world: &World) -> Result<Self, LabError> {
         let folder = Folder::create(world)?;
-        let addresses = free_addresses(world, 3 * NODES as usize).await.map_err(failed("find free ports"))?;
+        let addresses = free_addresses(world, 3 * NODES as u16).await.map_err(failed("find free ports"))?;
         let node = |ports: &[String]| match ports {
             [kafka, peer, admin] => {
                 Node { kafka: kafka.clone(), peer: peer.clone(), admin: admin.clone(), child: None }
@@ -91,6 +92,28 @@ impl Nodes {
             Some(mut child) => child.kill().await.map_err(failed("kill a node")),
             None => Ok(()),
         }
+    }
+
+    /// Stops a node as a supervisor does, and waits until it has.
+    pub(super) async fn stop(&mut self, node: NodeId) -> Result<(), LabError> {
+        let child = self.nodes.get_mut(&node).and_then(|node| node.child.take());
+        match child {
+            Some(mut child) => child.stop().await.map_err(failed("stop a node")),
+            None => Ok(()),
+        }
+    }
+
+    /// Halts a node where it is, or lets it go on.
+    pub(super) fn pause(&self, node: NodeId, is_paused: bool) -> Result<(), LabError> {
+        let Some(child) = self.nodes.get(&node).and_then(|node| node.child.as_ref()) else { return Ok(()) };
+        let done = if is_paused { child.pause() } else { child.resume() };
+        done.map_err(failed("pause a node"))
+    }
+
+    /// What all nodes have said so far.
+    pub(super) fn said(&self) -> Vec<String> {
+        let read = |node: &NodeId| self.world.disk.read(&self.log(*node)).ok().flatten().unwrap_or_default();
+        self.nodes.keys().map(read).map(|said| String::from_utf8_lossy(&said).into_owned()).collect()
     }
 
     /// Starts a node on the data it has.
@@ -183,11 +206,32 @@ async fn probe(world: &World, admin: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Addresses that nobody listens at, at this moment: all are taken at once, and given back.
-async fn free_addresses(world: &World, count: usize) -> io::Result<Vec<String>> {
+/// Addresses that nobody listens at. They are below the ports that systems give to whoever dials, or a connection might
+/// take one before its node does: one to a node that is down even connects to itself then.
+async fn free_addresses(world: &World, count: u16) -> io::Result<Vec<String>> {
+    let mut last = io::Error::other("none was tried");
+    for _ in 0..PORTS_TRIED_MAX {
+        let spread = u64::from(PORTS.end - PORTS.start - count);
+        let first = PORTS.start + (world.entropy.number() % spread) as u16;
+        match taken(world, first..first + count).await {
+            Ok(addresses) => return Ok(addresses),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Ports that Linux gives to nobody by itself.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// How many places are looked at for ports in a row that are free.
+const PORTS_TRIED_MAX: usize = 50;
+
+/// Takes all of these at once, and gives them back.
+async fn taken(world: &World, ports: Range<u16>) -> io::Result<Vec<String>> {
     let mut listeners = Vec::new();
-    for _ in 0..count {
-        listeners.push(world.network.listen("127.0.0.1:0").await?);
+    for port in ports {
+        listeners.push(world.network.listen(&format!("127.0.0.1:{port}")).await?);
     }
     listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }

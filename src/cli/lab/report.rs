@@ -1,16 +1,18 @@
 //! What happened when, and the report of it. Pure.
 //!
-//! The gap of a failover is counted per partition that the killed node led: from the kill to the first acknowledgement
-//! of a record that was sent when the node was gone. The longest of them is the gap. Records are sent at their times
-//! whatever the cluster does, so a gap cannot hide behind a client that waits.
+//! The gap of a failover is counted per partition that the struck node led: from the blow to the first acknowledgement
+//! of a record that was sent when the node was gone; of a node that stops in good order, the longest time without an
+//! acknowledgement. The longest of them is the gap. Records are sent at their times whatever the cluster does, so a gap
+//! cannot hide behind a client that waits.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::check::Verdict;
+use super::phases::Phases;
 use crate::base::ids::{NodeId, PartitionIndex};
 
 /// What happened, each with its time since the load began.
@@ -20,19 +22,49 @@ pub(super) struct Timeline {
     outage: Option<Outage>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What is done to a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Blow {
+    /// As a power cut would.
+    Killed,
+    /// As a supervisor does.
+    Stopped,
+    /// Nothing of it moves, and its sockets stay open.
+    Paused,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Happening {
     LoadBegan,
-    Killed {
+    Struck {
+        #[serde(serialize_with = "number")]
         node: NodeId,
+        blow: Blow,
         led: usize,
+        /// It was the active controller.
+        was_active: bool,
     },
-    /// Every partition that the killed node led is written to again.
+    /// Every partition that the struck node led is written to again.
     Recovered {
+        #[serde(serialize_with = "number")]
         node: NodeId,
+        #[serde(rename = "gap_ms", serialize_with = "milliseconds")]
         gap: Duration,
+        /// Until the first of them was.
+        #[serde(rename = "first_ack_ms", serialize_with = "milliseconds")]
+        first: Duration,
+    },
+    /// How long that took, by what the nodes have noted.
+    Took {
+        #[serde(serialize_with = "number")]
+        node: NodeId,
+        #[serde(flatten)]
+        phases: Phases,
     },
     Revived {
+        #[serde(serialize_with = "number")]
         node: NodeId,
     },
     /// Every replica is in sync.
@@ -40,14 +72,18 @@ pub(super) enum Happening {
     LoadEnded,
 }
 
-/// Partitions that have lost their leader.
+/// Partitions that have lost their leader, or are about to.
 #[derive(Clone, Debug)]
 struct Outage {
     node: NodeId,
+    blow: Blow,
     since: Duration,
-    /// What was sent before may have been acknowledged by the node that was killed.
-    gone: Duration,
-    waiting: BTreeSet<PartitionIndex>,
+    /// What was sent before may have been acknowledged by the node that was struck. None while it is still there.
+    gone: Option<Duration>,
+    /// Those that wait, and when each was acknowledged last.
+    waiting: BTreeMap<PartitionIndex, Duration>,
+    first: Option<Duration>,
+    longest_silence: Duration,
 }
 
 impl Timeline {
@@ -55,21 +91,40 @@ impl Timeline {
         self.events.push((at, what));
     }
 
-    /// A node was killed at `at`, and is gone since `gone`.
-    pub(super) fn on_killed(&mut self, at: Duration, gone: Duration, node: NodeId, led: BTreeSet<PartitionIndex>) {
-        self.add(at, Happening::Killed { node, led: led.len() });
-        self.outage = (!led.is_empty()).then_some(Outage { node, since: at, gone, waiting: led });
+    /// A node that leads these partitions is struck.
+    pub(super) fn on_struck(&mut self, at: Duration, what: Happening, led: impl IntoIterator<Item = PartitionIndex>) {
+        let Happening::Struck { node, blow, .. } = what else { unreachable!("a blow is what was given") };
+        self.add(at, what);
+        let waiting: BTreeMap<_, _> = led.into_iter().map(|partition| (partition, at)).collect();
+        let outage =
+            Outage { node, blow, since: at, gone: None, waiting, first: None, longest_silence: Duration::ZERO };
+        self.outage = (!outage.waiting.is_empty()).then_some(outage);
+    }
+
+    /// The node that was struck answers no more.
+    pub(super) fn on_gone(&mut self, at: Duration) {
+        if let Some(outage) = &mut self.outage {
+            outage.gone = Some(at);
+        }
     }
 
     /// A record was acknowledged.
     pub(super) fn on_acked(&mut self, partition: PartitionIndex, sent: Duration, acked: Duration) {
         let Some(outage) = &mut self.outage else { return };
-        if sent < outage.gone {
+        let Some(last) = outage.waiting.get_mut(&partition) else { return };
+        outage.longest_silence = outage.longest_silence.max(acked.saturating_sub(*last));
+        *last = acked;
+        if outage.gone.is_none_or(|gone| sent < gone) {
             return;
         }
         outage.waiting.remove(&partition);
+        let first = *outage.first.get_or_insert(acked.saturating_sub(outage.since));
         if outage.waiting.is_empty() {
-            let recovered = Happening::Recovered { node: outage.node, gap: acked.saturating_sub(outage.since) };
+            let gap = match outage.blow {
+                Blow::Stopped => outage.longest_silence,
+                Blow::Killed | Blow::Paused => acked.saturating_sub(outage.since),
+            };
+            let recovered = Happening::Recovered { node: outage.node, gap, first };
             self.outage = None;
             self.add(acked, recovered);
         }
@@ -90,19 +145,52 @@ impl Timeline {
     }
 }
 
+impl Timeline {
+    /// How long it took each time until a topic could be created again.
+    fn accepted(&self) -> Vec<Duration> {
+        let accepted = |(_, what): &(Duration, Happening)| match what {
+            Happening::Took { phases, .. } => phases.accepted_ms.map(Duration::from_millis),
+            _ => None,
+        };
+        self.events.iter().filter_map(accepted).collect()
+    }
+}
+
+impl fmt::Display for Blow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Killed => "killed",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+        })
+    }
+}
+
 impl Happening {
     fn told(&self) -> String {
         match self {
             Self::LoadBegan => "the load begins".to_owned(),
-            Self::Killed { node, led } => format!("node {node} is killed; it led {led} partitions"),
-            Self::Recovered { node, gap } => {
+            Self::Struck { node, blow, led, was_active } => {
+                let active = if *was_active { " and was the active controller" } else { "" };
+                format!("node {node} is {blow}; it led {led} partitions{active}")
+            }
+            Self::Recovered { node, gap, .. } => {
                 format!("all that node {node} led is written to again, after {}", seconds(*gap))
             }
-            Self::Revived { node } => format!("node {node} is started again"),
+            Self::Took { phases, .. } => phases.told(),
+            Self::Revived { node } => format!("node {node} is back"),
             Self::Whole => "every replica is in sync".to_owned(),
             Self::LoadEnded => "the load ends, and all that was sent is settled".to_owned(),
         }
     }
+}
+
+fn number<S: Serializer>(node: &NodeId, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_i32(node.0)
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64(millis(*duration))
 }
 
 /// What a headless run is about.
@@ -112,7 +200,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) rate_per_second: u32,
     pub(super) seconds: u64,
-    pub(super) kills: u32,
+    pub(super) blows: u32,
     pub(super) partitions: i32,
     pub(super) replicas: i16,
     pub(super) min_insync_replicas: u32,
@@ -154,9 +242,8 @@ impl Report {
                 lost.partition, lost.number, lost.offset
             );
         }
-        if let Some(longest) = self.timeline.gaps().iter().max() {
-            text += &format!("longest gap {}\n", seconds(*longest));
-        }
+        text += &spread("gaps", self.timeline.gaps());
+        text += &spread("topics created again after", self.timeline.accepted());
         if let Some(trouble) = &self.trouble {
             text += &format!("trouble: {trouble}\n");
         }
@@ -170,27 +257,39 @@ impl Report {
         struct Told<'a> {
             is_good: bool,
             plan: &'a Plan,
-            timeline: Vec<Moment>,
+            timeline: Vec<Moment<'a>>,
             gaps_ms: Vec<u64>,
+            accepted_ms: Vec<u64>,
             verdict: &'a Verdict,
             trouble: &'a Option<String>,
         }
         #[derive(Serialize)]
-        struct Moment {
+        struct Moment<'a> {
             at_ms: u64,
-            what: String,
+            #[serde(flatten)]
+            what: &'a Happening,
         }
-        let moment = |(at, what): &(Duration, Happening)| Moment { at_ms: millis(*at), what: what.told() };
+        let timeline = self.timeline.events.iter().map(|(at, what)| Moment { at_ms: millis(*at), what });
         let told = Told {
             is_good: self.is_good(),
             plan: &self.plan,
-            timeline: self.timeline.events.iter().map(moment).collect(),
+            timeline: timeline.collect(),
             gaps_ms: self.timeline.gaps().into_iter().map(millis).collect(),
+            accepted_ms: self.timeline.accepted().into_iter().map(millis).collect(),
             verdict: &self.verdict,
             trouble: &self.trouble,
         };
         serde_json::to_string_pretty(&told).expect("numbers and texts can always be written") + "\n"
     }
+}
+
+/// How some durations are spread; nothing if there are none.
+fn spread(what: &str, mut durations: Vec<Duration>) -> String {
+    durations.sort_unstable();
+    let Some(longest) = durations.last() else { return String::new() };
+    let at = |percent: usize| seconds(durations[(durations.len() * percent / 100).min(durations.len() - 1)]);
+    let (median, most, count) = (at(50), at(99), durations.len());
+    format!("{what}: median {median}, 99 % {most}, longest {}, of {count}\n", seconds(*longest))
 }
 
 pub(super) fn seconds(duration: Duration) -> String {
@@ -211,9 +310,16 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn killed(led: &[i32]) -> Timeline {
+    fn struck(blow: Blow, led: &[i32]) -> Timeline {
         let mut timeline = Timeline::default();
-        timeline.on_killed(at(1000), at(1050), NodeId(2), led.iter().copied().map(PartitionIndex).collect());
+        let what = Happening::Struck { node: NodeId(2), blow, led: led.len(), was_active: false };
+        timeline.on_struck(at(1000), what, led.iter().copied().map(PartitionIndex));
+        timeline
+    }
+
+    fn killed(led: &[i32]) -> Timeline {
+        let mut timeline = struck(Blow::Killed, led);
+        timeline.on_gone(at(1050));
         timeline
     }
 
@@ -236,24 +342,53 @@ mod tests {
     }
 
     #[test]
+    fn the_gap_of_a_node_that_stops_is_the_longest_silence_of_what_it_led() {
+        let mut timeline = struck(Blow::Stopped, &[1]);
+        timeline.on_acked(PartitionIndex(1), at(1010), at(1020)); // by the node that stops
+        timeline.on_acked(PartitionIndex(1), at(1030), at(1080)); // by the next one
+        timeline.on_gone(at(1400));
+        timeline.on_acked(PartitionIndex(1), at(1090), at(1110)); // sent when the node was there
+        assert!(timeline.is_in_outage());
+        timeline.on_acked(PartitionIndex(1), at(1401), at(1130));
+        assert_eq!(timeline.gaps(), [at(60)]);
+    }
+
+    #[test]
+    fn a_report_names_what_happened_in_words_that_programs_read() {
+        let mut timeline = killed(&[1]);
+        timeline.on_acked(PartitionIndex(1), at(1200), at(1300));
+        let report = Report { plan: plan(), timeline, verdict: Verdict::default(), trouble: None };
+        let told: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        let struck = &told["timeline"][0];
+        assert_eq!(
+            (&struck["event"], &struck["node"], &struck["blow"]),
+            (&"struck".into(), &2.into(), &"killed".into())
+        );
+        assert_eq!(told["timeline"][1]["gap_ms"], 300);
+    }
+
+    #[test]
     fn killing_a_node_that_leads_nothing_makes_no_gap() {
         assert!(!killed(&[]).is_in_outage());
     }
 
-    #[test]
-    fn a_report_is_good_only_if_something_was_acknowledged_and_nothing_is_wrong() {
-        let plan = Plan {
+    fn plan() -> Plan {
+        Plan {
             scenario: "leader-kill",
             seed: 1,
             rate_per_second: 500,
             seconds: 30,
-            kills: 3,
+            blows: 3,
             partitions: 12,
             replicas: 3,
             min_insync_replicas: 2,
-        };
+        }
+    }
+
+    #[test]
+    fn a_report_is_good_only_if_something_was_acknowledged_and_nothing_is_wrong() {
         let verdict = Verdict { acked: 10, sent: 10, found: 10, ..Verdict::default() };
-        let good = Report { plan, timeline: killed(&[1]), verdict, trouble: None };
+        let good = Report { plan: plan(), timeline: killed(&[1]), verdict, trouble: None };
         assert!(good.is_good() && good.text().ends_with("once and in order\n"));
         let nothing = Verdict { acked: 0, ..good.verdict.clone() };
         let lost = Verdict { lost: 1, ..good.verdict.clone() };

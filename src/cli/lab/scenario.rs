@@ -5,35 +5,43 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again};
+use super::phases::Phases;
 use super::processes::Nodes;
-use super::report::{Happening, Plan, Report};
-use super::{LabArguments, LabError, kill, revive};
+use super::report::{Blow, Happening, Plan, Report};
+use super::{LabArguments, LabError, Scenario, active, revive, strike};
 use crate::base::World;
 use crate::base::ids::NodeId;
 use crate::cli::{Console, Exit, Output};
 use crate::client::Cluster;
+use crate::wire::Text;
+use crate::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 
 /// How long the cluster may take to be led again, and to be whole again.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a killed node stays away after the others have taken over.
+/// How long a struck node stays away after the others have taken over.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// Between two attempts at creating a topic.
+const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a condition is looked at that only others bring about.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Kills the leader of a partition chosen by seed, waits until all it led is written to again, starts it again, waits
-/// until every replica is in sync; and so on. The kills are spread over the time there is.
-pub(super) async fn leader_kill(
+/// Strikes a node, waits until all it led is written to again, brings it back, waits until every replica is in sync;
+/// and so on. The blows are spread over the time there is.
+pub(super) async fn play(
+    scenario: Scenario,
     arguments: &LabArguments,
     world: &World,
     mut nodes: Nodes,
     cluster: &Cluster,
     console: &mut Console,
 ) -> Result<Exit, LabError> {
-    let plan = plan(arguments, world);
+    let plan = plan(scenario, arguments, world);
     let load = Load::start(world, cluster, plan.rate_per_second);
-    let trouble = kill_leaders(&plan, &mut nodes, &load).await?;
+    let mut script = Script { scenario, world, cluster, nodes: &mut nodes, load: &load };
+    let trouble = script.run(&plan).await?;
     let board = load.finish().await;
     let (ledger, timeline) = {
         let marks = board.marks();
@@ -53,51 +61,107 @@ pub(super) async fn leader_kill(
     Ok(Exit::Failed)
 }
 
-fn plan(arguments: &LabArguments, world: &World) -> Plan {
+fn plan(scenario: Scenario, arguments: &LabArguments, world: &World) -> Plan {
     Plan {
-        scenario: "leader-kill",
+        scenario: scenario.name(),
         seed: arguments.seed.unwrap_or_else(|| world.entropy.number() >> 32), // short enough to be typed again
         rate_per_second: arguments.rate,
         seconds: arguments.seconds,
-        kills: arguments.kills,
+        blows: arguments.kills,
         partitions: PARTITIONS,
         replicas: REPLICAS,
         min_insync_replicas: MIN_IN_SYNC,
     }
 }
 
-/// Says what has kept the scenario from its end.
-async fn kill_leaders(plan: &Plan, nodes: &mut Nodes, load: &Load) -> Result<Option<String>, LabError> {
-    let begun = Instant::now();
-    let end = begun + Duration::from_secs(plan.seconds);
-    let pause = Duration::from_secs(plan.seconds) / (plan.kills + 1);
-    let mut dice = Dice(plan.seed);
-    for kill in 1..=plan.kills {
-        sleep_until(begun + pause * kill).await;
-        let Some(node) = victim(load, &mut dice) else {
-            return Ok(Some("a partition to be hit has no leader".to_owned()));
-        };
-        if let Some(trouble) = kill_one(node, nodes, load).await? {
-            return Ok(Some(trouble));
-        }
-    }
-    sleep_until(end).await;
-    Ok(None)
+/// A scenario under way.
+struct Script<'a> {
+    scenario: Scenario,
+    world: &'a World,
+    cluster: &'a Cluster,
+    nodes: &'a mut Nodes,
+    load: &'a Load,
 }
 
-async fn kill_one(node: NodeId, nodes: &mut Nodes, load: &Load) -> Result<Option<String>, LabError> {
-    kill(node, nodes, load).await?;
-    if !until(nodes, || !load.board().marks().timeline.is_in_outage()).await? {
-        return Ok(Some(format!("what node {node} led was not written to again in {} s", RECOVERY_PATIENCE.as_secs())));
+impl Script<'_> {
+    /// Says what has kept the scenario from its end.
+    async fn run(&mut self, plan: &Plan) -> Result<Option<String>, LabError> {
+        let begun = Instant::now();
+        let end = begun + Duration::from_secs(plan.seconds);
+        let pause = Duration::from_secs(plan.seconds) / (plan.blows + 1);
+        let mut dice = Dice(plan.seed);
+        for turn in 1..=plan.blows {
+            sleep_until(begun + pause * turn).await;
+            let Some(node) = self.victim(turn, &mut dice).await else {
+                return Ok(Some("there is nobody to strike: no leader, or no active controller".to_owned()));
+            };
+            if let Some(trouble) = self.strike_one(node).await? {
+                return Ok(Some(trouble));
+            }
+        }
+        sleep_until(end).await;
+        Ok(None)
     }
-    sleep(AWAY).await;
-    revive(node, nodes, load)?;
-    nodes.ready(RECOVERY_PATIENCE).await?;
-    if !until(nodes, || load.is_whole()).await? {
-        return Ok(Some(format!("replicas were not in sync again after {} s", RECOVERY_PATIENCE.as_secs())));
+
+    /// Whose turn it is.
+    async fn victim(&self, turn: u32, dice: &mut Dice) -> Option<NodeId> {
+        match self.scenario {
+            Scenario::LeaderKill | Scenario::PauseLeader => leader(self.load, dice),
+            Scenario::ControllerKill => active(self.cluster).await,
+            Scenario::RollingRestart => {
+                let nodes = self.nodes.ids();
+                nodes.iter().nth((turn as usize - 1) % nodes.len()).copied()
+            }
+        }
     }
-    load.board().note(Happening::Whole);
-    Ok(None)
+
+    async fn strike_one(&mut self, node: NodeId) -> Result<Option<String>, LabError> {
+        let blow = self.scenario.blow();
+        let (struck, since) = (self.world.clock.now(), Instant::now());
+        strike(node, blow, self.cluster, self.nodes, self.load).await?;
+        let accepted_ms = match self.scenario {
+            Scenario::ControllerKill => self.accepted(since).await,
+            _ => None,
+        };
+        let load = self.load;
+        if !until(self.nodes, || !load.board().marks().timeline.is_in_outage()).await? {
+            let patience = RECOVERY_PATIENCE.as_secs();
+            return Ok(Some(format!("what node {node} led was not written to again in {patience} s")));
+        }
+        let phases = Phases { accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
+        load.board().note(Happening::Took { node, phases });
+        sleep(AWAY).await;
+        if blow == Blow::Paused {
+            self.nodes.pause(node, false)?;
+            load.board().note(Happening::Revived { node });
+        } else {
+            revive(node, self.nodes, load)?;
+        }
+        self.nodes.ready(RECOVERY_PATIENCE).await?;
+        if !until(self.nodes, || load.is_whole()).await? {
+            return Ok(Some(format!("replicas were not in sync again after {} s", RECOVERY_PATIENCE.as_secs())));
+        }
+        load.board().note(Happening::Whole);
+        Ok(None)
+    }
+
+    /// Creates a topic, as soon as that is possible; says how long after the blow it was.
+    async fn accepted(&self, since: Instant) -> Option<u64> {
+        let name = Text::from(format!("accepted-{:016x}", self.world.entropy.number()));
+        let topic = CreatableTopic { name, num_partitions: 1, replication_factor: 1, ..Default::default() };
+        let timeout_ms = i32::try_from(RECOVERY_PATIENCE.as_millis()).unwrap_or(i32::MAX);
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms, ..Default::default() };
+        while since.elapsed() < RECOVERY_PATIENCE {
+            // The one that is asked may be the one that was struck.
+            if let Ok(answer) = self.cluster.ask(&request, RECOVERY_PATIENCE).await
+                && answer.topics.iter().all(|topic| !topic.error_code.is_error())
+            {
+                return u64::try_from(since.elapsed().as_millis()).ok();
+            }
+            sleep(ASK_PAUSE).await;
+        }
+        None
+    }
 }
 
 /// Waits for a condition; says whether it was met in time.
@@ -116,7 +180,7 @@ async fn until(nodes: &mut Nodes, condition: impl Fn() -> bool) -> Result<bool, 
 }
 
 /// Who leads the partition that the dice name.
-fn victim(load: &Load, dice: &mut Dice) -> Option<NodeId> {
+fn leader(load: &Load, dice: &mut Dice) -> Option<NodeId> {
     let leaders: Vec<NodeId> =
         load.view()?.partitions.into_values().map(|partition| partition.leader).collect::<Option<_>>()?;
     let place = dice.roll() % (leaders.len() as u64).max(1);

@@ -6,6 +6,7 @@ use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
 use crate::quorum::{Late, Quorum};
 use crate::rpc::raft::raft_server::{Raft, RaftServer};
 use crate::rpc::raft::{AppendReply, AppendRequest, InstallReply, InstallRequest, VoteReply, VoteRequest};
+use crate::rpc::raft::{TransferReply, TransferRequest};
 
 struct Door {
     quorum: Late<Quorum>,
@@ -34,5 +35,9 @@ impl Raft for Door {
 
     async fn install(&self, request: Request<InstallRequest>) -> Result<Response<InstallReply>, Status> {
         self.quorum.here()?.on_install(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn transfer(&self, request: Request<TransferRequest>) -> Result<Response<TransferReply>, Status> {
+        self.quorum.here()?.on_transfer(request.into_inner()).await.map(Response::new)
     }
 }

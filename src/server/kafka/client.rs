@@ -85,12 +85,11 @@ impl Asked {
         }
     }
 
-    /// Where this client reaches a broker: what it has registered for the listener that was dialled. A broker that
-    /// could name nothing but «every address» is told by the address that was dialled; only this one can know that.
+    /// Where this client reaches a broker: what it has registered for the listener that was dialled. If what this
+    /// broker has registered is a guess, the client is told the address that it dialled, which it can reach.
     pub fn endpoint(&self, node: &Node) -> Option<Endpoint> {
         let listener = node.listener(&self.door().listener)?;
-        let is_wildcard = matches!(listener.host.as_str(), "" | "0.0.0.0" | "::");
-        let (host, port) = if is_wildcard && node.id == self.door().broker.node() {
+        let (host, port) = if self.door().is_guessed && node.id == self.door().broker.node() {
             (self.client.dialled.ip().to_canonical().to_string().into(), self.client.dialled.port())
         } else {
             (Text::from(listener.host.as_str()), listener.port)

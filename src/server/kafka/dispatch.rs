@@ -36,11 +36,13 @@ apis! {
     ApiVersions => at_once api_versions;
     CreateTopics => later create_topics;
     DeleteTopics => later delete_topics;
+    DeleteRecords => later delete_records;
     InitProducerId => later init_producer_id;
     OffsetForLeaderEpoch => at_once offset_for_leader_epoch;
     DescribeAcls => at_once describe_acls;
     DescribeConfigs => at_once describe_configs;
     AlterConfigs => later alter_configs;
+    DescribeLogDirs => later describe_log_dirs;
     CreatePartitions => later create_partitions;
     ElectLeaders => later elect_leaders;
     IncrementalAlterConfigs => later incremental_alter_configs;

@@ -12,6 +12,8 @@ pub struct Door {
     pub broker: Broker,
     /// The name in `listeners`: other brokers are told by what they have registered under the same name.
     pub listener: String,
+    /// What this broker has registered under that name is a guess: who dialled it knows better.
+    pub is_guessed: bool,
     pub cold_reads: Arc<dyn Worker>,
     /// The same for all listeners: a session may go on at another one.
     pub sessions: Sessions,
@@ -26,6 +28,7 @@ impl Door {
     pub fn new(
         broker: Broker,
         listener: String,
+        is_guessed: bool,
         cold_reads: Arc<dyn Worker>,
         sessions: Sessions,
         memory: Memory,
@@ -33,6 +36,6 @@ impl Door {
         let settings = broker.settings();
         let fetch_bytes_max = usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0);
         let creates_topics = settings.boolean("auto.create.topics.enable");
-        Self { broker, listener, cold_reads, sessions, memory, fetch_bytes_max, creates_topics }
+        Self { broker, listener, is_guessed, cold_reads, sessions, memory, fetch_bytes_max, creates_topics }
     }
 }

@@ -32,6 +32,8 @@ pub struct KafkaPort {
 /// A listener that is bound, and the name it has in `listeners`.
 pub struct Bound {
     pub name: String,
+    /// What this broker has registered for it is a guess.
+    pub is_guessed: bool,
     pub listener: Box<dyn Listener>,
 }
 
@@ -50,9 +52,9 @@ impl KafkaPort {
             places: Places::new(settings),
             closing,
         };
-        let accepting = listeners.into_iter().map(|Bound { name, listener }| {
-            let (sessions, memory) = (sessions.clone(), house.memory.clone());
-            let door = Arc::new(Door::new(broker.clone(), name, cold_reads.clone(), sessions, memory));
+        let accepting = listeners.into_iter().map(|Bound { name, is_guessed, listener }| {
+            let (cold_reads, sessions, memory) = (cold_reads.clone(), sessions.clone(), house.memory.clone());
+            let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads, sessions, memory));
             let reception = Reception { reactors: reactors.to_vec(), next: 0, door, house: house.clone() };
             world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
         });

@@ -2,12 +2,15 @@
 //!
 //! The producer is open loop: it sends when a record is due, whether or not the ones before were acked, so that a pause
 //! of the cluster is not hidden by a client that politely waits.
+//!
+//! `DOHLE_KILLS=30 cargo test --test it nothing_acked -- --nocapture` does it so many times; `DOHLE_SEED` replays whom
+//! it kills and when. Afterwards Kafka's own reader of files says whether all replicas hold the same batches.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -16,38 +19,51 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::checker::{Record, faults};
+use super::tools::{dump_log, files, is_missing};
 use super::{consumer, count, create_topic};
 use crate::cluster::Cluster;
 use crate::process::PATIENCE;
 
 const NODES: usize = 3;
-const PARTITIONS: i32 = 6;
+const PARTITIONS: i32 = 12;
 const TOPIC: &str = "survivor";
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// How many records are acked before the first kill, and between a node's return and the next.
+/// A record is its number and so much more that segments are rolled during a long run.
+const RECORD_BYTES: usize = 1_000;
+const SEGMENT_BYTES: &str = "1048576";
+
+/// How many records are acked at least before the first kill, and between a node's return and the next.
 const QUIET: usize = 500;
 
 #[test]
 fn nothing_acked_is_lost_while_every_node_is_killed_in_turn() {
     let mut cluster = Cluster::start(NODES, &["min.insync.replicas=2"]);
     let client = cluster.client();
-    create_topic(&client, TOPIC, (PARTITIONS, 3), &[("min.insync.replicas", "2")]);
+    let settings = [("min.insync.replicas", "2"), ("segment.bytes", SEGMENT_BYTES)];
+    create_topic(&client, TOPIC, (PARTITIONS, 3), &settings);
     let observer = consumer(&client, TOPIC);
     until_all_are_in_sync(&mut cluster, &observer);
 
+    let mut dice = Dice::thrown();
+    let mut longest = Vec::new();
     let load = Load::start(&client);
     let reader = Reader::start(consumer(&client, TOPIC));
-    for id in 1..=NODES {
-        load.acks.wait_for_more(QUIET);
+    for id in dice.victims() {
+        load.acks.wait_for_more(QUIET + dice.below(QUIET));
         assert_ne!(led_by(&observer, id), 0, "killing a node that leads nothing proves nothing");
         let (killed, sent) = (Instant::now(), load.sent.load(Ordering::Relaxed));
         cluster.kill(id);
         load.acks.wait_for_every_partition_past(sent);
-        println!("node {id} killed: {}", load.acks.gaps(killed, Instant::now()));
+        let gaps = load.acks.gaps(killed, Instant::now());
+        println!("node {id} killed: gaps between acks by partition, in ms: {gaps:?}");
+        longest.extend(gaps.into_iter().max());
         cluster.restart(id);
         until_all_are_in_sync(&mut cluster, &observer);
     }
+    longest.sort_unstable();
+    let (median, worst) = (longest[longest.len() / 2], longest[longest.len() - 1]);
+    println!("worst partition of each of {} kills: median {median} ms, maximum {worst} ms", longest.len());
     let sent = load.finish();
     let live = reader.finish(count(&observer, TOPIC));
     let acked = load.acks.records();
@@ -57,6 +73,69 @@ fn nothing_acked_is_lost_while_every_node_is_killed_in_turn() {
     let afterwards = Reader::start(consumer(&client, TOPIC)).finish(count(&observer, TOPIC));
     assert_eq!(faults(&acked, &afterwards), [], "as read afterwards");
     assert_eq!(afterwards.len(), live.len(), "a reader saw records that are gone, or did not see some that are there");
+    (1..=NODES).for_each(|id| cluster.kill(id));
+    all_replicas_hold_the_same_batches(&cluster);
+}
+
+/// Whom to kill and when, from one seed.
+struct Dice(u64);
+
+impl Dice {
+    fn thrown() -> Self {
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let seed = std::env::var("DOHLE_SEED").map_or_else(|_| now(), |seed| seed.parse().unwrap());
+        println!("DOHLE_SEED={seed}");
+        Self(seed | 1)
+    }
+
+    /// A number from a generator that shifts and exclusive-ors (Marsaglia's).
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % end as u64) as usize
+    }
+
+    /// Every node in turn, or as many at random as were asked for.
+    fn victims(&mut self) -> Vec<usize> {
+        match std::env::var("DOHLE_KILLS") {
+            Ok(kills) => (0..kills.parse().unwrap()).map(|_| self.below(NODES) + 1).collect(),
+            Err(_) => (1..=NODES).collect(),
+        }
+    }
+}
+
+/// Kafka's reader of files finds the same batches in every replica of a partition, and fault with none.
+fn all_replicas_hold_the_same_batches(cluster: &Cluster) {
+    if is_missing(&["java", "mvn"]) {
+        return;
+    }
+    let first = batches(cluster, 1);
+    assert_eq!(first.len(), PARTITIONS as usize, "there is something to compare in every partition");
+    for id in 2..=NODES {
+        assert!(first == batches(cluster, id), "node 1 and node {id} hold different batches");
+    }
+}
+
+/// The batches of each partition on a node, as Kafka's reader describes them, without their positions: replicas roll
+/// by themselves.
+fn batches(cluster: &Cluster, id: usize) -> BTreeMap<String, Vec<String>> {
+    let folders = (0..PARTITIONS).map(|partition| cluster.partition_folder(id, &format!("{TOPIC}-{partition}")));
+    let logs: Vec<_> = folders.flat_map(|folder| files(&folder)).filter(|file| file.ends_with(".log")).collect();
+    let dump = dump_log(&["--deep-iteration", "--files", &logs.join(",")]);
+    assert!(!dump.contains("isvalid: false"), "{dump}");
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    let mut partition = String::new();
+    for line in dump.lines() {
+        if let Some(file) = line.strip_prefix("Dumping ") {
+            partition = file.rsplit('/').nth(1).unwrap().to_owned();
+        } else if line.starts_with("baseOffset:") {
+            let (before, behind) = line.split_once("position: ").unwrap();
+            let placeless = format!("{before}{}", behind.split_once(' ').unwrap().1);
+            found.entry(partition.clone()).or_default().push(placeless);
+        }
+    }
+    found
 }
 
 /// Waits until every partition has all its replicas in sync again.
@@ -109,7 +188,7 @@ fn send_until(producer: &BaseProducer<Acks>, sent: &AtomicU64, told: &AtomicBool
         let due = start + INTERVAL * u32::try_from(number).unwrap();
         producer.poll(due.saturating_duration_since(Instant::now()));
         let partition = i32::try_from(number % PARTITIONS as u64).unwrap();
-        let payload = number.to_string();
+        let payload = format!("{number:<RECORD_BYTES$}");
         match producer.send(BaseRecord::<(), _>::to(TOPIC).partition(partition).payload(&payload)) {
             Ok(()) => sent.store(number + 1, Ordering::Relaxed),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => producer.poll(INTERVAL),
@@ -195,7 +274,7 @@ impl Acks {
     }
 
     /// The longest time without an ack in each partition, of those that reach into a span of time.
-    fn gaps(&self, from: Instant, to: Instant) -> String {
+    fn gaps(&self, from: Instant, to: Instant) -> Vec<u128> {
         let mut before = BTreeMap::new();
         let mut gaps = BTreeMap::<i32, Duration>::new();
         for (at, record) in &self.0.0.lock().unwrap().acks {
@@ -205,14 +284,12 @@ impl Acks {
                 *longest = (*longest).max(*at - last);
             }
         }
-        let longest = gaps.values().max().map_or(0, Duration::as_millis);
-        let each: Vec<_> = gaps.values().map(Duration::as_millis).collect();
-        format!("longest gap between acks {longest} ms; by partition, in ms: {each:?}")
+        gaps.values().map(Duration::as_millis).collect()
     }
 }
 
 fn numbered(message: &BorrowedMessage<'_>) -> Record {
-    let number = std::str::from_utf8(message.payload().unwrap()).unwrap().parse().unwrap();
+    let number = std::str::from_utf8(message.payload().unwrap()).unwrap().trim_end().parse().unwrap();
     Record { number, partition: message.partition(), offset: message.offset() }
 }
 

@@ -15,7 +15,7 @@ use super::create_topic;
 use crate::cluster::Cluster;
 
 /// What a program said that did what it was asked for.
-pub struct Said {
+pub(super) struct Said {
     pub output: String,
     pub errors: String,
 }
@@ -152,13 +152,13 @@ fn log_files_are_sound(cluster: &Cluster) {
 }
 
 /// Runs Kafka's reader of files, which writes to standard error what it finds fault with.
-fn dump_log(arguments: &[&str]) -> String {
+pub(super) fn dump_log(arguments: &[&str]) -> String {
     let said = run(kafka_tools().arg("kafka-dump-log").args(arguments), "");
     assert_eq!(said.errors, "", "{arguments:?}");
     said.output
 }
 
-fn files(folder: &Path) -> Vec<String> {
+pub(super) fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
     paths.sort();
@@ -191,8 +191,29 @@ fn kcat_lists_produces_and_consumes() {
     assert_eq!(last, "999 key 999=value 999\n");
 }
 
+#[test]
+fn a_generic_grpc_client_finds_what_there_is_and_calls_it() {
+    if is_missing(&["go"]) {
+        return;
+    }
+    let cluster = Cluster::start(1, &[]);
+    let grpcurl = |arguments: &[&str]| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/grpcurl.sh");
+        run(command(script.to_str().unwrap()).arg("-plaintext").args(arguments), "").output
+    };
+    let services = grpcurl(&[cluster.admin(1), "list"]);
+    assert!(services.contains("dohle.admin.v1.Topics\n"), "{services}");
+    let described = grpcurl(&[cluster.admin(1), "describe", "dohle.admin.v1.Topics.Create"]);
+    assert!(described.contains("rpc Create ( .dohle.admin.v1.CreateTopicRequest )"), "{described}");
+    let topic = r#"{"name": "by-grpc", "partitions": 3, "replication_factor": 1}"#;
+    grpcurl(&["-d", topic, cluster.admin(1), "dohle.admin.v1.Topics/Create"]);
+    let found = grpcurl(&["-d", r#"{"name": "by-grpc"}"#, cluster.admin(1), "dohle.admin.v1.Topics/Describe"]);
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["partitions"].as_array().map(Vec::len), Some(3), "{found}");
+}
+
 /// Whether a test must be skipped for want of a program. Missing programs are allowed only where nobody relies on it.
-pub fn is_missing(programs: &[&str]) -> bool {
+pub(super) fn is_missing(programs: &[&str]) -> bool {
     let missing: Vec<_> = programs.iter().filter(|program| !on_path(program)).collect();
     let is_ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(missing.is_empty() || !is_ci, "CI needs {missing:?}; deploy/setup.sh installs them");
@@ -202,13 +223,13 @@ pub fn is_missing(programs: &[&str]) -> bool {
     !missing.is_empty()
 }
 
-pub fn on_path(program: &str) -> bool {
+pub(super) fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// A program of Kafka's, told where the cluster is.
-fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
+pub(super) fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &str) -> Said {
     run(kafka_tools().args([program, "--bootstrap-server", bootstrap]).args(arguments), input)
 }
 
@@ -224,14 +245,14 @@ fn kafka_tools() -> Command {
 }
 
 /// A program that is stopped if it hangs.
-pub fn command(program: &str) -> Command {
+pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "300", program]);
     command
 }
 
 /// Runs a program to its end, which must be a good one.
-pub fn run(command: &mut Command, input: &str) -> Said {
+pub(super) fn run(command: &mut Command, input: &str) -> Said {
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // A program that does not want its input closes the pipe, and says why when it ends.

@@ -1,14 +1,17 @@
 //! Clients that mean no good, against a real server process: what they cost it is read from the operating system.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dohle::wire::ApiKey;
 use dohle::wire::messages::api_versions::ApiVersionsRequest;
 use dohle::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
-use super::wire::{Wire, batch, header};
+use super::wire::{Wire, batch, header, produce_request};
 use crate::cluster::Cluster;
 use crate::wire_filler::Random;
 use crate::wire_frames::{mutate, recorded_requests};
@@ -17,8 +20,13 @@ const MIB: usize = 1024 * 1024;
 
 /// The memory of a process that is really there, in bytes.
 fn resident(process: u32) -> usize {
+    memory(process, "VmRSS:")
+}
+
+/// What the system knows of a process's memory.
+fn memory(process: u32, what: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }
 
@@ -114,7 +122,7 @@ fn a_flood_of_spoilt_frames_leaves_the_server_as_it_was() {
     let cluster = Cluster::start(1, &["auto.create.topics.enable=false"]);
     create(&cluster, "a", 5);
     // These do what they say, and topics have a right to their memory.
-    let does_nothing_lasting = |frame: &bytes::Bytes| ![19, 37].contains(&i16::from_be_bytes([frame[0], frame[1]]));
+    let does_nothing_lasting = |frame: &Bytes| ![19, 37].contains(&i16::from_be_bytes([frame[0], frame[1]]));
     let originals: Vec<_> = recorded_requests().into_iter().filter(does_nothing_lasting).collect();
     let mut random = Random::new(seed);
     let mut flood = |count: usize| {
@@ -155,6 +163,48 @@ fn create(cluster: &Cluster, name: &str, num_partitions: i32) {
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
     let created = Wire::to(&cluster.bootstrap()).ask_newest(&request);
     assert!(!created.topics[0].error_code.is_error(), "{created:?}");
+}
+
+/// A batch that is small on the wire and opened for its topic's sake is opened so far and no further.
+#[test]
+fn a_batch_that_would_burst_is_refused() {
+    const OPENED: usize = 256 * MIB;
+    const AT_A_TIME: usize = 300 * MIB;
+    let cluster = Cluster::start(1, &["compression.type=zstd"]);
+    create(&cluster, "opened", 1);
+    let mut wire = Wire::to(&cluster.bootstrap());
+    let topic_id = wire.topic_id("opened");
+    wire.produce(topic_id, 0, b"as a rule");
+    let before = memory(cluster.process(1), "VmRSS:");
+    let bomb = bomb(OPENED);
+    assert!(bomb.len() < MIB, "{} bytes on the wire", bomb.len());
+    for _ in 0..5 {
+        let response = wire.ask_newest(&produce_request(topic_id, 0, bomb.clone()));
+        let told = &response.responses[0].partition_responses[0];
+        assert!(told.error_code.is_error() && told.base_offset == -1, "{told:?}");
+    }
+    let [peak, end] = ["VmHWM:", "VmRSS:"].map(|what| memory(cluster.process(1), what).saturating_sub(before));
+    println!("{} MiB behind {} bytes cost {} MiB, and {} after", OPENED / MIB, bomb.len(), peak / MIB, end / MIB);
+    assert!(peak <= AT_A_TIME && end <= 64 * MIB, "{} MiB, and {} after", peak / MIB, end / MIB);
+    wire.produce(topic_id, 0, b"and goes on");
+}
+
+/// A gzip batch with as many zeros where its records should be, and a checksum that is right.
+fn bomb(zeros: usize) -> Bytes {
+    const CRC: std::ops::Range<usize> = 17..21;
+    const ATTRIBUTES: std::ops::Range<usize> = 21..23;
+    const BODY: usize = 61;
+    let mut bomb = batch(b"x")[..BODY].to_vec();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    let chunk = vec![0; MIB];
+    (0..zeros / MIB).for_each(|_| gzip.write_all(&chunk).unwrap());
+    bomb.extend(gzip.finish().unwrap());
+    let length = i32::try_from(bomb.len() - 12).unwrap();
+    bomb[8..12].copy_from_slice(&length.to_be_bytes());
+    bomb[ATTRIBUTES].copy_from_slice(&1_i16.to_be_bytes());
+    let crc = crc32c::crc32c(&bomb[ATTRIBUTES.start..]);
+    bomb[CRC].copy_from_slice(&crc.to_be_bytes());
+    bomb.into()
 }
 
 /// Readers that ask for much and read nothing: what is kept for them has a bound.

@@ -88,11 +88,7 @@ impl Wire {
 
     /// Appends a record to a partition.
     pub fn produce(&mut self, topic_id: Uuid, index: i32, value: &[u8]) {
-        let records = Some(batch(value));
-        let partition_data = vec![PartitionProduceData { index, records, ..Default::default() }];
-        let topic_data = vec![TopicProduceData { topic_id, partition_data, ..Default::default() }];
-        let request = ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() };
-        let response = self.ask_newest(&request);
+        let response = self.ask_newest(&produce_request(topic_id, index, batch(value)));
         assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::None, "{response:?}");
     }
 }
@@ -100,6 +96,13 @@ impl Wire {
 pub fn header(api: ApiKey, version: i16, correlation_id: i32) -> RequestHeader {
     let client_id = Some("test".into());
     RequestHeader { api, version, correlation_id, client_id, tagged_fields: Default::default() }
+}
+
+/// Asks for one batch to be appended, and to be told when it is everywhere.
+pub fn produce_request(topic_id: Uuid, index: i32, batch: Bytes) -> ProduceRequest {
+    let partition_data = vec![PartitionProduceData { index, records: Some(batch), ..Default::default() }];
+    let topic_data = vec![TopicProduceData { topic_id, partition_data, ..Default::default() }];
+    ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() }
 }
 
 /// A batch with one record.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod floor;
 mod raft_log;
 mod store;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dohle::base::World;
 use dohle::base::ids::MetadataIndex;
-use dohle::quorum::{Encode, Facts, Machine, RaftLog, State, Types};
+use dohle::quorum::{Encode, Facts, Floor, Machine, RaftLog, State, Types};
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt;
@@ -32,10 +32,11 @@ impl State for Nothing {
     }
 }
 
-fn opened(world: &World, folder: &Path) -> io::Result<(RaftLog, Machine)> {
+pub(super) fn opened(world: &World, folder: &Path) -> io::Result<(RaftLog, Machine)> {
     let store = world.stores.open(folder)?;
     let worker = world.executor.worker("raft-log");
-    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker))?;
+    let floor = Floor::open(&*world.disk, &folder.join("hard_state"))?;
+    let log = RaftLog::open(Arc::clone(&store), Arc::clone(&worker), floor)?;
     Ok((log, Machine::new(store, worker, Nothing)))
 }
 

@@ -121,6 +121,20 @@ impl SimDisk {
         self.lock().capacity = capacity;
     }
 
+    /// Shows every file in a folder and those below it to a check, as a process would see them; also on a machine that
+    /// is down.
+    pub fn look(&self, folder: &Path, mut see: impl FnMut(&Path, &[u8])) {
+        let state = self.lock();
+        let below = state.names.range(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
+        for (path, node) in below {
+            if let Node::File(file) = node
+                && let Some(content) = state.files.get(file)
+            {
+                see(path, &content.now);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the disk does not panic")
     }
@@ -207,6 +221,16 @@ impl Content {
         survived.resize(*dice.pick(&[low, high, dice.between(low as u64, high as u64) as usize]), 0);
         self.now.clone_from(&survived);
         self.synced = survived;
+    }
+
+    fn sync(&mut self) {
+        self.synced.resize(self.now.len(), 0);
+        for page in std::mem::take(&mut self.dirty_pages) {
+            let (start, end) = (page * PAGE, self.now.len().min((page + 1) * PAGE));
+            if start < end {
+                self.synced[start..end].copy_from_slice(&self.now[start..end]);
+            }
+        }
     }
 
     fn mark_dirty(&mut self, from: usize, until: usize) {
@@ -408,9 +432,7 @@ impl File for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.alive()?;
         state.fails(Call::Sync)?;
-        let content = state.content(self.file);
-        content.synced.clone_from(&content.now);
-        content.dirty_pages.clear();
+        state.content(self.file).sync();
         state.trace.event(format_args!("sync {}", self.path.display()));
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 pub mod dice;
 pub mod disk;
+pub mod logs;
 pub mod network;
 pub mod process;
 pub mod store;
@@ -40,7 +41,7 @@ impl Machine {
             stores: Arc::new(store::JournalStores { disk: disk.clone() }),
             disk,
             executor: Arc::new(process::SimExecutor),
-            clock: Arc::new(process::SimClock::default()),
+            clock: Arc::new(process::SimClock),
             entropy: Arc::new(process::SimEntropy::new(self.dice.fork())),
         }
     }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use dohle::base::clock::{WallClock, WallMillis};
 use dohle::base::entropy::Entropy;
 use dohle::base::executor::{BoxFuture, Executor, Job, MakeLocal, Reactor, Task, Worker};
-use tokio::time::Instant;
+use dohle::base::limits::REACTOR_QUEUE_TASKS_MAX;
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 
 use super::dice::Dice;
 
@@ -25,17 +27,27 @@ impl Executor for SimExecutor {
         1
     }
 
+    /// The simulated host has one thread, which is as good a reactor as any. To be called by the host's own future,
+    /// which lives among local tasks; those that are handed over later come from tasks that do not.
     fn reactor(&self, _name: &'static str) -> Arc<dyn Reactor> {
-        Arc::new(SameThread)
+        let (tasks, mut arriving) = mpsc::channel::<MakeLocal>(REACTOR_QUEUE_TASKS_MAX);
+        spawn_local(async move {
+            while let Some(make) = arriving.recv().await {
+                spawn_local(make());
+            }
+        });
+        Arc::new(SameThread(tasks))
     }
 }
 
-/// The simulated host has one thread, which is as good a reactor as any.
-struct SameThread;
+struct SameThread(mpsc::Sender<MakeLocal>);
 
 impl Reactor for SameThread {
     fn run(&self, make: MakeLocal) -> BoxFuture<'_, ()> {
-        Box::pin(async move { drop(tokio::task::spawn_local(make())) })
+        Box::pin(async move {
+            let sent = self.0.send(make).await;
+            assert!(sent.is_ok(), "a host outlives the handles of its reactor");
+        })
     }
 }
 
@@ -47,19 +59,15 @@ impl Worker for AtOnce {
     }
 }
 
-/// A wall clock that starts on a fixed day and follows simulated time.
-#[derive(Default)]
-pub struct SimClock {
-    started: Mutex<Option<Instant>>,
-}
+/// A wall clock that begins on a fixed day and follows simulated time, whoever reads it.
+pub struct SimClock;
 
 const A_FIXED_DAY: i64 = 1_790_000_000_000;
 
 impl WallClock for SimClock {
     fn now(&self) -> WallMillis {
-        let now = Instant::now();
-        let started = *self.started.lock().expect("the clock does not panic").get_or_insert(now);
-        WallMillis(A_FIXED_DAY + (now - started).as_millis() as i64)
+        let since_start = turmoil::sim_elapsed().unwrap_or_default();
+        WallMillis(A_FIXED_DAY + since_start.as_millis() as i64)
     }
 }
 

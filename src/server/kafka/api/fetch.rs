@@ -11,16 +11,17 @@
 //! Answers: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH (also to two requests of one session at a time),
 //! FETCH_SESSION_TOPIC_ID_ERROR to one that changes from names to ids or back; OFFSET_OUT_OF_RANGE;
 //! FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; from 12 on a diverging epoch; NOT_LEADER_OR_FOLLOWER, with the leader
-//! from 12 on and its address from 16 on; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; CLUSTER_AUTHORIZATION_FAILED
-//! to who says that it is a broker: ours replicate by another way.
+//! from 12 on and its address from 16 on, and not before a moment has passed where that leader may just have died;
+//! UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; CLUSTER_AUTHORIZATION_FAILED to who says that it is a broker: ours
+//! replicate by another way.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::time::{Instant, sleep_until};
 
 use crate::base::ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
+use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{Fetched, Isolation, PartitionError};
 use crate::log::{Read, Slice};
 use crate::metadata::Image;
@@ -85,6 +86,7 @@ impl Fetch {
         let (session, life) = session(asked, request)?;
         let bytes = |number: i32| usize::try_from(number).unwrap_or(0);
         let door = asked.door();
+        let now = Instant::now();
         let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         Ok(Self {
             session,
@@ -92,9 +94,10 @@ impl Fetch {
             terms: Terms {
                 isolation: partitions::isolation(request.isolation_level),
                 bytes_max: bytes(request.max_bytes).min(door.fetch_bytes_max).min(door.memory.left_for_answers()),
+                held_until: now + max_wait.min(Duration::from_millis(PARKED_MS_MAX)),
             },
             bytes_min: bytes(request.min_bytes),
-            deadline: Instant::now() + max_wait,
+            deadline: now + max_wait,
         })
     }
 
@@ -119,17 +122,17 @@ impl Fetch {
             return look;
         }
         drop(look);
-        let mut time_is_up = pin!(sleep_until(self.deadline));
         loop {
             let look = self.session.look(asked, &self.terms, true);
             if self.has_enough(&look) {
                 return look;
             }
+            let until = if look.has_held { self.terms.held_until } else { self.deadline };
             drop(look);
             tokio::select! {
                 biased;
                 () = self.session.news() => {}
-                () = &mut time_is_up => {} // and then whatever there is, is enough
+                () = sleep_until(until) => {} // and then whatever there is, is enough
             }
         }
     }

@@ -4,7 +4,8 @@
 //! (4+) and `auto.create.topics.enable` allow it: it is still answered with UNKNOWN_TOPIC_OR_PARTITION, as Kafka does,
 //! and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones not at
 //! all. The controller is the active controller's node if clients can reach it, or else this broker: any broker
-//! forwards.
+//! forwards. While a broker may just have died the answer is held for a moment: a stale one would cost the client a
+//! back-off.
 //!
 //! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and what the controller
 //! says about a topic to be created; per partition: LEADER_NOT_AVAILABLE (leader -1).
@@ -28,7 +29,7 @@ use crate::wire::{ErrorCode, Text};
 
 pub async fn answer(asked: Rc<Asked>, request: MetadataRequest) -> MetadataResponse {
     let version = asked.version();
-    let image = asked.image();
+    let image = asked.door().broker.settled_image().await;
     let mut topics = match &request.topics {
         None => all(&image),
         Some(wanted) if wanted.is_empty() && version == 0 => all(&image),

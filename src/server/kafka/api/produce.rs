@@ -5,20 +5,20 @@
 //! error closes the connection, because there is no other way to tell. Topics by name up to 12, by id from 13 on.
 //!
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
-//! with
-//! the leader; what `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition
-//! says (sequences, NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
+//! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`); what
+//! `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition says (sequences,
+//! NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
 //! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of
 //! old clients that look for them, and closed on, as in Kafka.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::base::ids::{PartitionIndex, TopicId};
-use crate::broker::{PartitionError, Produced};
+use crate::base::limits::PARKED_MS_MAX;
+use crate::broker::{Parked, PartitionError, Produced};
 use crate::metadata::Image;
 use crate::metadata::topics::Topic;
 use crate::record::check;
@@ -54,8 +54,12 @@ pub fn answer(asked: Asked, request: ProduceRequest) -> Result<Answer, Hangup> {
     if pending.is_empty() {
         return Ok(Answer::Ready(asked.encode(&response)?));
     }
-    let deadline = Instant::now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    Ok(Answer::Later(Box::pin(async move { asked.encode(&committed(&asked, response, pending, deadline).await) })))
+    let now = Instant::now();
+    let patience = Patience {
+        deadline: now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
+        held_until: now + Duration::from_millis(PARKED_MS_MAX),
+    };
+    Ok(Answer::Later(Box::pin(async move { asked.encode(&settled(&asked, response, pending, patience).await) })))
 }
 
 /// What the whole request asks for, or the code for each of its partitions.
@@ -80,12 +84,34 @@ fn unacknowledged(response: &ProduceResponse) -> Result<Answer, Hangup> {
     }
 }
 
-/// A partition's response that holds as soon as its records are committed, and where it stands.
+/// A partition's response that does not hold yet, and where it stands.
 struct Pending {
     topic_at: usize,
     partition_at: usize,
     topic: TopicId,
-    committed: oneshot::Receiver<Result<(), PartitionError>>,
+    wait: Wait,
+}
+
+/// What a response waits for.
+enum Wait {
+    /// The records are to be committed.
+    Commit(oneshot::Receiver<Result<(), PartitionError>>),
+    /// The partition is to be led here, and then they are to be committed.
+    Lead(Parked),
+}
+
+/// What became of a partition's records at once.
+enum Appended {
+    Now(Produced),
+    Parked(Parked),
+}
+
+/// How long a request waits.
+#[derive(Clone, Copy)]
+struct Patience {
+    deadline: Instant,
+    /// For a leader.
+    held_until: Instant,
 }
 
 /// Why nothing was appended to a partition.
@@ -114,13 +140,18 @@ impl Producing<'_> {
             let outcome = found.as_ref().map_err(|error| Failure::Partition(error.clone()));
             let outcome = outcome.and_then(|topic| self.append(topic, partition));
             partition_responses.push(match outcome {
-                Ok(produced) => {
+                Ok(Appended::Now(produced)) => {
                     let response = succeeded(index, &produced);
                     if let Some(committed) = produced.committed {
-                        let partition_at = partition_responses.len();
-                        self.pending.push(Pending { topic_at, partition_at, topic: topic_id, committed });
+                        let (partition_at, wait) = (partition_responses.len(), Wait::Commit(committed));
+                        self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
                     }
                     response
+                }
+                Ok(Appended::Parked(parked)) => {
+                    let (partition_at, wait) = (partition_responses.len(), Wait::Lead(parked));
+                    self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
+                    PartitionProduceResponse { index: index.0, ..Default::default() }
                 }
                 Err(failure) => failed(topic_id, index, failure, &mut self.hints),
             });
@@ -128,7 +159,7 @@ impl Producing<'_> {
         TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses, ..Default::default() }
     }
 
-    fn append(&self, topic: &Topic, data: PartitionProduceData) -> Result<Produced, Failure> {
+    fn append(&self, topic: &Topic, data: PartitionProduceData) -> Result<Appended, Failure> {
         let acks = self.acks.map_err(Failure::Code)?;
         let partition = partitions::partition(self.asked, topic, data.index)?;
         let rules = partition.settings().rules(self.asked.door().broker.world().clock.now());
@@ -136,7 +167,11 @@ impl Producing<'_> {
         if batch.header().attributes.is_transactional() {
             return Err(Failure::Code(ErrorCode::InvalidTxnState));
         }
-        Ok(partition.produce(vec![batch], acks)?)
+        // Without an answer there is nothing to hold back.
+        if acks != Acks::None && partition.awaits_leader() {
+            return Ok(Appended::Parked(partition.park(vec![batch], acks)?));
+        }
+        Ok(Appended::Now(partition.produce(vec![batch], acks)?))
     }
 }
 
@@ -192,23 +227,19 @@ fn node_endpoint(Endpoint { node, host, port, rack }: Endpoint) -> NodeEndpoint 
 }
 
 /// The response once everything in it is committed, or failed, or time is up.
-async fn committed(
+async fn settled(
     asked: &Asked,
     mut response: ProduceResponse,
     pending: Vec<Pending>,
-    deadline: Instant,
+    patience: Patience,
 ) -> ProduceResponse {
     let mut failures = Vec::new();
-    let mut time_is_up = pin!(sleep_until(deadline));
-    for Pending { topic_at, partition_at, topic, committed } in pending {
-        let outcome = tokio::select! {
-            biased;
-            // A partition that drops what waits for it has been taken away from this broker.
-            outcome = committed => outcome.unwrap_or(Err(PartitionError::NotLeader { hint: None })),
-            () = &mut time_is_up => Err(PartitionError::RequestTimedOut),
-        };
-        if let Err(error) = outcome {
-            failures.push((topic_at, partition_at, topic, error));
+    for Pending { topic_at, partition_at, topic, wait } in pending {
+        let partition = &mut response.responses[topic_at].partition_responses[partition_at];
+        match outcome(wait, patience).await {
+            Ok(None) => {}
+            Ok(Some(produced)) => *partition = succeeded(PartitionIndex(partition.index), &produced),
+            Err(error) => failures.push((topic_at, partition_at, topic, error)),
         }
     }
     if failures.is_empty() {
@@ -224,4 +255,31 @@ async fn committed(
     let new: Vec<_> = hints.into_endpoints().into_iter().filter(|endpoint| !known(endpoint)).collect();
     response.node_endpoints.extend(new.into_iter().map(node_endpoint));
     response
+}
+
+/// What a partition's response waits for; with an append, if that was made only now.
+async fn outcome(wait: Wait, patience: Patience) -> Result<Option<Produced>, PartitionError> {
+    match wait {
+        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| None),
+        Wait::Lead(mut parked) => {
+            let in_time = timeout_at(patience.held_until, parked.outcome()).await;
+            let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
+            if let Some(committed) = produced.committed.take() {
+                commit(committed, patience.deadline).await?;
+            }
+            Ok(Some(produced))
+        }
+    }
+}
+
+async fn commit(
+    committed: oneshot::Receiver<Result<(), PartitionError>>,
+    deadline: Instant,
+) -> Result<(), PartitionError> {
+    tokio::select! {
+        biased;
+        // A partition that drops what waits for it has been taken away from this broker.
+        outcome = committed => outcome.unwrap_or(Err(PartitionError::NotLeader { hint: None })),
+        () = sleep_until(deadline) => Err(PartitionError::RequestTimedOut),
+    }
 }

@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::base::ids::{LeaderEpoch, Offset, Uuid};
-use crate::broker::{FetchFrom, Fetched, Isolation, News, PartitionError, Watch};
+use crate::broker::{FetchFrom, Fetched, Isolation, News, Partition, PartitionError, Watch};
 use crate::log::Read;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::partitions::{self, Named};
@@ -64,6 +66,8 @@ struct Wanted {
 pub struct Terms {
     pub isolation: Isolation,
     pub bytes_max: usize,
+    /// Until then nobody is told of a leader that may just have died.
+    pub held_until: Instant,
 }
 
 /// What one look at all that is due has found.
@@ -76,6 +80,8 @@ pub struct Look {
     pub is_urgent: bool,
     /// Some of it has to be read from the disk.
     pub has_cold: bool,
+    /// Some of it is not told yet.
+    pub has_held: bool,
 }
 
 impl Session {
@@ -173,8 +179,15 @@ impl Session {
             let named = place.key.named(self.uses_ids);
             let found = partitions::topic(&image, named);
             let partition = found.and_then(|topic| partitions::partition(asked, topic, place.key.index));
-            let outcome = partition.and_then(|partition| partition.fetch(&from, place.watch.as_ref()));
-            look.note(&outcome, from.max_bytes);
+            let outcome = match &partition {
+                Ok(partition) => partition.fetch(&from, place.watch.as_ref()),
+                Err(error) => Err(error.clone()),
+            };
+            if is_held(&partition, &outcome, terms) {
+                look.has_held = true;
+            } else {
+                look.note(&outcome, from.max_bytes);
+            }
             if watches && let Some(fetched) = place.knows(&outcome) {
                 place.is_due = place.wanted.offset < readable_end(fetched, terms.isolation); // there was no room for it
                 return place.is_due;
@@ -295,6 +308,16 @@ impl From<&FetchPartition> for Wanted {
             last_fetched_epoch: partitions::epoch(partition.last_fetched_epoch),
         }
     }
+}
+
+/// Whether an outcome is kept back, because it would send the client to a leader that may just have died.
+fn is_held(
+    partition: &Result<Arc<Partition>, PartitionError>,
+    outcome: &Result<Fetched, PartitionError>,
+    terms: &Terms,
+) -> bool {
+    let (Ok(partition), Err(PartitionError::NotLeader { .. })) = (partition, outcome) else { return false };
+    partition.awaits_leader() && Instant::now() < terms.held_until
 }
 
 /// How far a reader may read.

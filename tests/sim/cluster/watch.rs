@@ -1,0 +1,240 @@
+//! What every node says of itself, looked at after every step, and the rules that hold for it.
+//!
+//! - nodes that have applied as much metadata have the same; epochs of partitions only grow; who is fenced is in no ISR
+//!   (I8, I20);
+//! - one leader per leader epoch (I7);
+//! - while a process runs, its high watermarks do not go back, and its logs are not cut below them (I5, I9);
+//! - what was ever committed is on every member of the ISR and of the ELR (I5, I7), and nothing is committed while the
+//!   ISR is too small;
+//! - what is acknowledged is on as many replicas as `min.insync.replicas` says (I1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dohle::base::ids::{LeaderEpoch, MetadataIndex, NodeId, Offset, PartitionIndex};
+use dohle::metadata::partitions::Partition as Assigned;
+use dohle::metadata::topics::Topic;
+use dohle::metadata::{Image, StateHash};
+
+use super::node::{Inside, NAMES, Place};
+use super::{MIN_INSYNC, PARTITIONS, TOPIC};
+use crate::world::trace::Trace;
+
+/// What is remembered from step to step.
+#[derive(Default)]
+pub struct Watch {
+    trace: Trace,
+    metadata: BTreeMap<MetadataIndex, StateHash>,
+    newest: Arc<Image>,
+    leaders: BTreeMap<(PartitionIndex, LeaderEpoch), usize>,
+    replicas: BTreeMap<(usize, PartitionIndex), Replica>,
+    /// How far anything was ever said to be committed.
+    committed: BTreeMap<PartitionIndex, Offset>,
+    pub truncations: usize,
+    violations: Vec<String>,
+    now: Duration,
+}
+
+/// One replica, as it was seen last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replica {
+    run: u64,
+    pub end: Offset,
+    pub high_watermark: Offset,
+    pub led_epoch: Option<LeaderEpoch>,
+    /// Whether the ISR was large enough to commit anything, to the knowledge of anybody who counts.
+    may_commit: bool,
+}
+
+impl Watch {
+    pub fn new(trace: Trace) -> Self {
+        Self { trace, ..Self::default() }
+    }
+
+    /// The newest metadata that any node has applied.
+    pub fn newest(&self) -> &Arc<Image> {
+        &self.newest
+    }
+
+    /// The topic's partitions, in the newest metadata.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionIndex, &Assigned)> {
+        self.newest.topics().named(TOPIC).into_iter().flat_map(Topic::partitions)
+    }
+
+    pub fn replica(&self, place: usize, index: PartitionIndex) -> Option<Replica> {
+        self.replicas.get(&(place, index)).copied()
+    }
+
+    /// How often another leader took over.
+    pub fn leader_changes(&self) -> usize {
+        self.leaders.len().saturating_sub(PARTITIONS as usize)
+    }
+
+    /// A machine has crashed: nothing is known of what it kept.
+    pub fn forget(&mut self, place: usize) {
+        self.replicas.retain(|(on, _), _| *on != place);
+    }
+
+    /// Looks at every node, and says what is wrong.
+    pub fn look(&mut self, places: &[Place], now: Duration) -> Vec<String> {
+        self.now = now;
+        let inside: Vec<(usize, Inside)> =
+            places.iter().enumerate().filter_map(|(at, place)| Some((at, place.inside()?))).collect();
+        for (at, node) in &inside {
+            for image in [node.broker.image(), node.controller.image()] {
+                self.on_metadata(*at, &image);
+            }
+        }
+        for (at, node) in &inside {
+            for index in (0..PARTITIONS).map(PartitionIndex) {
+                self.on_replica(*at, node, index);
+            }
+        }
+        self.check_isr(&inside);
+        std::mem::take(&mut self.violations)
+    }
+
+    fn on_metadata(&mut self, at: usize, image: &Arc<Image>) {
+        let first = *self.metadata.entry(image.applied()).or_insert(image.hash());
+        if first != image.hash() {
+            self.violated(format!("the metadata of {} at {} differs from another node's", NAMES[at], image.applied()));
+        }
+        if image.applied() <= self.newest.applied() {
+            return;
+        }
+        let older = std::mem::replace(&mut self.newest, Arc::clone(image));
+        self.tell(&older, image);
+        let Some(topic) = image.topics().named(TOPIC) else { return };
+        for (index, now) in topic.partitions() {
+            let before = older.topics().named(TOPIC).and_then(|topic| topic.partition(index));
+            for why in wrong_with(now, before, image) {
+                self.violated(format!("metadata at {}, partition {index}: {why}", image.applied()));
+            }
+        }
+    }
+
+    /// Writes down what has become of the nodes and the topic's partitions.
+    fn tell(&self, older: &Image, newer: &Image) {
+        let at = newer.applied();
+        for node in newer.nodes().iter().filter(|node| older.nodes().get(node.id) != Some(node)) {
+            let (id, epoch, boot) = (node.id, node.epoch, node.registration.boot);
+            let said = format!("{at}: node {id} of epoch {epoch}, after {boot:?}, is {:?}", node.state);
+            self.trace.at(self.now.as_micros(), said);
+        }
+        let Some(topic) = newer.topics().named(TOPIC) else { return };
+        for (index, new) in topic.partitions() {
+            if older.topics().named(TOPIC).and_then(|topic| topic.partition(index)) == Some(new) {
+                continue;
+            }
+            let (isr, elr): (Vec<_>, Vec<_>) =
+                (new.isr().map(|node| node.0).collect(), new.elr().map(|it| it.0).collect());
+            let leader = new.state.leader.map(|leader| leader.0);
+            let epochs = (new.state.leader_epoch.0, new.state.partition_epoch.0);
+            let said = format!("{at}: partition {index} led by {leader:?} in {epochs:?}, isr {isr:?}, elr {elr:?}");
+            self.trace.at(self.now.as_micros(), said);
+        }
+    }
+
+    fn on_replica(&mut self, at: usize, node: &Inside, index: PartitionIndex) {
+        let image = node.broker.image();
+        let Some(topic) = image.topics().named(TOPIC) else { return };
+        let Ok(partition) = node.broker.partition(topic.id, index) else { return };
+        let may_commit = |image: &Image| {
+            let topic = image.topics().named(TOPIC).and_then(|topic| topic.partition(index));
+            topic.is_some_and(|partition| partition.state.isr.len() >= MIN_INSYNC)
+        };
+        let now = Replica {
+            run: node.run,
+            end: partition.log_ends().end,
+            high_watermark: partition.checkpoint()[0],
+            led_epoch: partition.led_epoch(),
+            may_commit: may_commit(&image) || may_commit(&self.newest),
+        };
+        let committed = self.committed.entry(index).or_default();
+        *committed = now.high_watermark.max(*committed);
+        if let Some(epoch) = now.led_epoch {
+            let first = *self.leaders.entry((index, epoch)).or_insert(at);
+            if first != at {
+                self.violated(format!("{} and {} lead {index} in epoch {epoch}", NAMES[first], NAMES[at]));
+            }
+        }
+        let Some(before) = self.replicas.insert((at, index), now).filter(|before| before.run == now.run) else {
+            return;
+        };
+        self.truncations += usize::from(now.end < before.end);
+        let name = NAMES[at];
+        if now.end < before.high_watermark {
+            self.violated(format!("{name} cut {index} at {}, committed up to {}", now.end, before.high_watermark));
+        } else if now.high_watermark < before.high_watermark {
+            self.violated(format!("the high watermark of {index} on {name} went back: {before:?}, {now:?}"));
+        }
+        let is_committing = now.led_epoch.is_some() && now.high_watermark > before.high_watermark;
+        if is_committing && before.led_epoch == now.led_epoch && !before.may_commit && !now.may_commit {
+            self.violated(format!("{name} commits {index} up to {} with too small an ISR", now.high_watermark));
+        }
+    }
+
+    /// Whoever may lead now or next has all that was ever committed.
+    fn check_isr(&mut self, inside: &[(usize, Inside)]) {
+        let mut wrong = Vec::new();
+        for (index, assigned) in self.partitions() {
+            let committed = self.committed.get(&index).copied().unwrap_or_default();
+            for member in assigned.isr().chain(assigned.elr()).map(place_of) {
+                let end = self.running(inside, member, index).map(|replica| replica.end);
+                if let Some(end) = end.filter(|end| *end < committed) {
+                    wrong
+                        .push(format!("{} may lead {index} and ends at {end} of {committed} committed", NAMES[member]));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|why| self.violated(why));
+    }
+
+    fn running(&self, inside: &[(usize, Inside)], place: usize, index: PartitionIndex) -> Option<Replica> {
+        let node = inside.iter().find(|(at, _)| *at == place).map(|(_, node)| node)?;
+        self.replica(place, index).filter(|replica| replica.run == node.run)
+    }
+
+    /// On how many replicas this place of the partition is, as far as is known.
+    pub fn copies(&self, index: PartitionIndex, offset: Offset) -> usize {
+        (0..NAMES.len()).filter(|place| self.replica(*place, index).is_some_and(|it| it.end > offset)).count()
+    }
+
+    fn violated(&mut self, what: String) {
+        self.violations.push(what);
+    }
+}
+
+/// Where a node of this number stands among the names.
+pub fn place_of(node: NodeId) -> usize {
+    usize::try_from(node.0).expect("nodes are numbered from 1") - 1
+}
+
+/// What of a partition's metadata cannot be.
+fn wrong_with(now: &Assigned, before: Option<&Assigned>, image: &Image) -> Vec<String> {
+    let (isr, elr): (BTreeSet<_>, BTreeSet<_>) = (now.isr().collect(), now.elr().collect());
+    let mut wrong = Vec::new();
+    if let Some(node) = isr.iter().find(|node| !image.nodes().get(**node).is_some_and(|node| !node.is_fenced())) {
+        wrong.push(format!("{node} is in the ISR and fenced"));
+    }
+    if now.state.leader.is_some_and(|leader| !isr.contains(&leader)) {
+        wrong.push(format!("the leader {:?} is not in the ISR {isr:?}", now.state.leader));
+    }
+    if let Some(node) = isr.intersection(&elr).next() {
+        wrong.push(format!("{node} is in the ISR and in the ELR"));
+    }
+    if let Some(before) = before {
+        let (old, new) = (before.state, now.state);
+        if (new.leader_epoch, new.partition_epoch) < (old.leader_epoch, old.partition_epoch) {
+            wrong.push(format!("its epochs went back from {old:?} to {new:?}"));
+        }
+        if new.leader != old.leader && new.leader.is_some() && new.leader_epoch == old.leader_epoch {
+            wrong.push(format!("another leader in the same epoch: {old:?}, {new:?}"));
+        }
+        if new != old && new.partition_epoch == old.partition_epoch {
+            wrong.push(format!("it changed within one partition epoch: {old:?}, {new:?}"));
+        }
+    }
+    wrong
+}
