@@ -41,7 +41,8 @@
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
 //! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
 //!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
-//!   feed tells every broker.
+//!   feed tells every broker. Meanwhile clients are held rather than sent astray (`broker/partition/park.rs`). Was it
+//!   the active controller, then the same evidence elects another one first (`quorum/haste.rs`).
 //! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
 //!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.

@@ -47,6 +47,8 @@ pub(super) struct Inner {
     /// This run's registration, once it has one.
     pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
     pub(super) stopping: watch::Sender<bool>,
+    /// Why this run has to end, if it has to.
+    failed: watch::Sender<Option<String>>,
     joining: Joining,
     node: Resolved,
     producer_ids: Mutex<ProducerIdBlock>,
@@ -96,6 +98,7 @@ impl Running {
             image,
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
             joining: identity.joining.clone(),
             node: node.clone(),
             producer_ids: Mutex::new(ProducerIdBlock { first: ProducerId(0), len: 0 }),
@@ -274,18 +277,21 @@ impl Broker {
     }
 
     /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
-    /// controller has decided it in time; says whether it led anything.
+    /// controller has decided it in time; says whether others lead anything now that this one did.
     pub async fn hand_over(&self) -> bool {
-        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
-        let Some(epoch) = self.epoch() else { return led };
+        let led_before = self.led();
+        let Some(epoch) = self.epoch() else { return false };
         let command = Command::ShutDown { node: self.node(), epoch };
         let patience = Duration::from_millis(HAND_OVER_MS_MAX);
-        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
-            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
-            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
-            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        if let Err(error) = self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            warn!(event = "broker.leads_still", %error, "this broker stops while it leads");
         }
-        led
+        self.led() < led_before
+    }
+
+    /// How many partitions it leads.
+    fn led(&self) -> usize {
+        self.0.partitions.all().iter().filter(|partition| partition.led_epoch().is_some()).count()
     }
 
     pub(super) fn write_checkpoints(&self) {
@@ -301,15 +307,25 @@ impl Broker {
         written.is_ok()
     }
 
-    /// A sync failed: what the kernel still had for this disk may be gone without another word, so nothing in the log
-    /// dir is trusted or written any more. Others lead what this broker led: it says goodbye.
+    /// A write or sync failed: what the kernel still had for this disk may be gone without another word. So nothing in
+    /// the log dir is trusted or written any more, and this run ends: others lead what it led. Waits for the disk.
     pub(super) fn give_up_log_dir(&self, partition: &Partition, cause: &LogError) {
         let dir = partition.folder.parent();
-        error!(event = "log.dir_failed", dir = ?dir, %cause, "this log dir takes no more records until a restart");
         for other in self.0.partitions.all().iter().filter(|other| other.folder.parent() == dir) {
             other.on_failed_flush(cause);
         }
-        self.0.stopping.send_replace(true);
+        let disowned = self.epoch().map_or(Ok(()), |epoch| (self.0.joining.disown)(epoch));
+        if let Err(error) = disowned {
+            error!(event = "log.not_disowned", %error, "the next start will trust what this disk has lost");
+        }
+        self.0.failed.send_replace(Some(format!("a log dir failed: {cause}")));
+    }
+
+    /// Waits until this broker cannot go on, and says why: one of its disks failed.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.failed.subscribe();
+        let why = failed.wait_for(Option::is_some).await.map(|why| why.clone().unwrap_or_default());
+        why.expect("the sender lives in this very broker")
     }
 
     /// Whether this very partition is still one of this node's.

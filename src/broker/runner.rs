@@ -130,7 +130,11 @@ impl Runner {
                     let flushing = flush(self.broker.clone(), Arc::clone(self.flusher(&partition)), partition);
                     self.under_way.push(Box::pin(flushing));
                 }
-                Errand::DiskFailed(partition, cause) => self.broker.give_up_log_dir(&partition, &cause),
+                Errand::DiskFailed(partition, cause) => {
+                    let (broker, worker) = (self.broker.clone(), Arc::clone(&self.worker));
+                    let give_up = move || broker.give_up_log_dir(&partition, &cause);
+                    self.under_way.push(Box::pin(async move { worker.call(give_up).await }));
+                }
                 Errand::Upkeep(partition) => self.upkeep.ask(&partition),
                 Errand::Truncate(partition, to, epoch) => {
                     let truncating = truncate(self.broker.clone(), partition, to, epoch, Arc::clone(&self.worker));

@@ -33,6 +33,8 @@ pub struct Joining {
     pub previous_epoch: Option<BrokerEpoch>,
     /// Notes this run's registration on the disk, before anything is written in its name.
     pub note: Note,
+    /// Notes that what this run has written cannot be relied on: the next start is one after a crash of the machine.
+    pub disown: Note,
 }
 
 /// Notes a registration. Waits for the disk.

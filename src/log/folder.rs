@@ -74,19 +74,15 @@ impl Folder {
         self.disk.rename(from, to).map_err(LogError::io(from))
     }
 
-    /// The cleaned segments that are about to take their place, and the other files of such ones.
-    pub(super) fn staged(&self) -> Result<(Vec<Offset>, Vec<(Offset, Kind)>), LogError> {
-        let (mut logs, mut others) = (Vec::new(), Vec::new());
+    /// The files of cleaned segments that are about to take their place.
+    pub(super) fn staged(&self) -> Result<Vec<(Offset, Kind)>, LogError> {
+        let mut staged = Vec::new();
         for entry in self.disk.list(&self.path).map_err(LogError::io(&self.path))? {
             let Some(name) = entry.name.to_str().and_then(|name| name.strip_suffix(SWAP)) else { continue };
             let Some((base, suffix)) = parse_name(name) else { continue };
-            match Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix) {
-                Some(Kind::Log) => logs.push(base),
-                Some(kind) => others.push((base, kind)),
-                None => {}
-            }
+            staged.extend(Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix).map(|kind| (base, kind)));
         }
-        Ok((logs, others))
+        Ok(staged)
     }
 
     pub(super) fn open(&self, base: Offset, kind: Kind, how: Open) -> Result<Arc<dyn File>, LogError> {

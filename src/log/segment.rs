@@ -159,7 +159,8 @@ impl Segment {
     /// Takes account of a batch that lies at the end of what is known.
     pub(super) fn note(&mut self, header: &BatchHeader, options: &LogOptions) {
         let known = self.largest().map_or(NO_TIMESTAMP, |largest| largest.timestamp);
-        if header.max_timestamp > known {
+        // What compaction has emptied still tells a time, but there is no record of it.
+        if header.count > 0 && header.max_timestamp > known {
             self.largest = Some(TimeEntry { timestamp: header.max_timestamp, last_offset: header.last_offset() });
         }
         if self.size == 0 {

@@ -119,35 +119,39 @@ impl Folder {
     /// Completes the swaps that a crash cut short, whenever it came. Their indexes are made anew.
     pub(in crate::log) fn complete_swaps(&self) -> Result<(), LogError> {
         let swaps = self.with_suffix(SWAP);
-        let (logs, others) = self.staged()?;
-        if logs.is_empty() && others.is_empty() {
+        let staged = self.staged()?;
+        if staged.is_empty() {
             return Ok(());
         }
-        for base in logs {
-            let path = swaps.file(base, Kind::Log);
-            let file = self.disk.open(&path, Open::Read).map_err(LogError::io(&path))?;
-            let size = file.len().map_err(LogError::io(&path))?;
-            let mut scan = Scan::new(Arc::clone(&file), 0, size);
-            let mut next = base;
-            while let Some(header) = scan.header().map_err(LogError::io(&path))? {
-                let header = header.map_err(|defect| {
-                    let (path, position) = (path.clone(), scan.position());
-                    LogError::Corrupt { path, position, what: defect.to_string() }
-                })?;
-                next = header.next_offset();
-                scan.skip(&header);
-            }
-            for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
-                self.remove(base, kind)?;
-            }
-            for replaced in self.names()?.logs.into_iter().filter(|other| *other > base && *other < next) {
-                Kind::SEGMENT.into_iter().try_for_each(|kind| self.remove(replaced, kind))?;
-            }
-            self.rename(&path, &self.file(base, Kind::Log))?;
+        for (base, _) in staged.iter().copied().filter(|(_, kind)| *kind == Kind::Log) {
+            self.complete_swap(&swaps, base)?;
         }
-        for (base, kind) in others {
-            swaps.remove(base, kind)?;
+        for (base, kind) in staged {
+            swaps.remove(base, kind)?; // of a log, it is gone already
         }
         self.sync()
+    }
+
+    fn complete_swap(&self, swaps: &Self, base: Offset) -> Result<(), LogError> {
+        let path = swaps.file(base, Kind::Log);
+        let file = self.disk.open(&path, Open::Read).map_err(LogError::io(&path))?;
+        let size = file.len().map_err(LogError::io(&path))?;
+        let mut scan = Scan::new(Arc::clone(&file), 0, size);
+        let mut next = base;
+        while let Some(header) = scan.header().map_err(LogError::io(&path))? {
+            let header = header.map_err(|defect| {
+                let (path, position) = (path.clone(), scan.position());
+                LogError::Corrupt { path, position, what: defect.to_string() }
+            })?;
+            next = header.next_offset();
+            scan.skip(&header);
+        }
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+            self.remove(base, kind)?;
+        }
+        for replaced in self.names()?.logs.into_iter().filter(|other| *other > base && *other < next) {
+            Kind::SEGMENT.into_iter().try_for_each(|kind| self.remove(replaced, kind))?;
+        }
+        self.rename(&path, &self.file(base, Kind::Log))
     }
 }

@@ -259,9 +259,11 @@ fn the_last_batch_of_a_producer_stays_as_a_shell() {
         let builder = BatchBuilder::idempotent(ProducerId(producer), ProducerEpoch(0), sequence);
         shelf.record(builder, "a", Some("old")).build()
     };
+    let now = std::mem::replace(&mut shelf.now, WallMillis(2_000_000));
     for (producer, sequence) in [(7, 0), (7, 1), (8, 0)] {
         shelf.append(of(&shelf, producer, sequence));
     }
+    shelf.now = now;
     shelf.put("a", Some("new"));
     shelf.close_segment();
     // Producer 8 has been idle for so long that nobody remembers it.
@@ -271,6 +273,7 @@ fn the_last_batch_of_a_producer_stays_as_a_shell() {
     let shells: Vec<_> = shelf.batches().iter().map(|batch| *batch.header()).filter(|it| it.has_producer()).collect();
     let [shell] = &shells[..] else { panic!("{shells:?}") };
     assert_eq!((shell.base_offset, shell.count, shell.base_sequence), (Offset(1), 0, 1));
+    assert_eq!(shelf.log.segments().next().and_then(|(.., newest)| newest), Some(now), "a shell has none");
 
     shelf.producers.insert(ProducerId(7), LastBatch { epoch: ProducerEpoch(0), last_offset: Some(Offset(4)) });
     shelf.append(of(&shelf, 7, 2));

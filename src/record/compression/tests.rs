@@ -9,6 +9,12 @@ use crate::record::{Batch, BatchBuilder};
 const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 const MOST: usize = 1 << 20;
 
+macro_rules! recorded {
+    ($name:literal) => {
+        &include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/frames/batches/", $name, ".batch"))[..]
+    };
+}
+
 /// Some text, some noise, and more than one block of any codec.
 fn records() -> Vec<u8> {
     let mut bytes = b"the jackdaw is the bird on the sign ".repeat(5_000);
@@ -35,15 +41,13 @@ fn what_was_compressed_comes_back() {
 
 #[test]
 fn what_clients_compressed_can_be_read() {
-    for (name, codec) in [
-        ("librdkafka-gzip", Codec::Gzip),
-        ("java-snappy", Codec::Snappy),
-        ("stored-lz4", Codec::Lz4),
-        ("stored-zstd", Codec::Zstd),
+    for (name, recorded, codec) in [
+        ("librdkafka", recorded!("librdkafka-gzip"), Codec::Gzip),
+        ("Java", recorded!("java-snappy"), Codec::Snappy),
+        ("a broker", recorded!("stored-lz4"), Codec::Lz4),
+        ("a broker", recorded!("stored-zstd"), Codec::Zstd),
     ] {
-        let path = format!("{}/tests/frames/batches/{name}.batch", env!("CARGO_MANIFEST_DIR"));
-        let recorded = std::fs::read(path).expect("recorded");
-        let batch = Batch::split_from(&mut Bytes::from(recorded)).expect("recorded");
+        let batch = Batch::split_from(&mut Bytes::from_static(recorded)).expect("recorded");
         assert_eq!(batch.header().attributes.codec(), Ok(codec), "{name}");
         let records: Vec<_> = batch.opened(MOST).expect("compressed by its client").collect();
         assert_eq!(records.len(), batch.header().count as usize, "{name}");

@@ -3,13 +3,16 @@
 
 mod cluster;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
-use dohle::broker::PartitionError;
+use dohle::broker::{FlushAfter, PartitionError};
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 
 use cluster::{Cluster, outcome, until};
 
@@ -153,6 +156,21 @@ fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
 }
 
 #[test]
+fn who_reads_while_a_leader_is_missing_hears_of_the_next_one() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+    let wake = Arc::new(Notify::new());
+    let _reading = cluster.broker(2).partition(0).wait_for(Offset(1), &wake);
+    assert!(wake.notified().now_or_never().is_none(), "there is no news yet");
+    cluster.elect(0, 3, 1);
+    assert!(wake.notified().now_or_never().is_some());
+}
+
+#[test]
 fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
     let mut cluster = Cluster::of(3);
     cluster.create(0);
@@ -253,4 +271,23 @@ fn a_new_follower_copies_a_compacted_log_with_its_gaps() {
     cluster.broker(1).produce_committed(0, 1, 10);
     cluster.converge(0, 1);
     assert_eq!(cluster.broker(2).end(0), Offset(202));
+}
+
+#[test]
+fn what_may_wait_to_be_durable_waits_no_longer_than_it_may() {
+    for flush in [FlushAfter { ms: Some(20), records: i64::MAX }, FlushAfter { ms: None, records: 10 }] {
+        let mut cluster = Cluster::of(2);
+        cluster.settings.flush = flush;
+        cluster.create(0);
+        cluster.elect(0, 1, 0);
+        cluster.broker(1).produce_committed(0, 9, 100);
+        if flush.ms.is_none() {
+            assert_eq!(cluster.broker(1).partition(0).log_ends().flushed_end, Offset(0), "nine are not ten");
+            cluster.broker(1).produce_committed(0, 1, 100);
+        }
+        for broker in cluster.brokers.values() {
+            let ends = || broker.partition(0).log_ends();
+            until("all is on the disk", || ends().flushed_end == ends().end && ends().end > Offset(8));
+        }
+    }
 }
