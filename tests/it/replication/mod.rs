@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
-use dohle::broker::{FlushAfter, PartitionError};
+use dohle::broker::{FetchFrom, FlushAfter, Isolation, News, PartitionError, Watch};
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
-use futures_util::FutureExt;
-use tokio::sync::Notify;
 
 use cluster::{Cluster, outcome, until};
 
@@ -163,11 +161,20 @@ fn who_reads_while_a_leader_is_missing_hears_of_the_next_one() {
     cluster.broker(1).produce_committed(0, 1, 100);
     cluster.kill(NodeId(1));
     until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
-    let wake = Arc::new(Notify::new());
-    let _reading = cluster.broker(2).partition(0).wait_for(Offset(1), &wake);
-    assert!(wake.notified().now_or_never().is_none(), "there is no news yet");
+    let news = Arc::new(News::default());
+    let from = FetchFrom {
+        offset: Offset(1),
+        max_bytes: 1,
+        min_one: true,
+        leader_epoch: None,
+        last_fetched_epoch: None,
+        isolation: Isolation::ReadUncommitted,
+    };
+    let told = cluster.broker(2).partition(0).fetch(&from, Some(&Watch::new(7, &news))).map(drop);
+    assert!(matches!(told, Err(PartitionError::NotLeader { .. })), "{told:?}");
+    assert!(news.take().is_empty(), "there is no news yet");
     cluster.elect(0, 3, 1);
-    assert!(wake.notified().now_or_never().is_some());
+    assert_eq!(news.take(), [7]);
 }
 
 #[test]
