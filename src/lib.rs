@@ -33,12 +33,18 @@
 //!   batch (`record/check.rs`) → `broker/partition/produce.rs`: under one short lock the mind judges (`replica`), the
 //!   log appends (`log`) → followers' lanes are told (`broker/leading.rs`) ⇢ they append and acknowledge
 //!   (`broker/following.rs`) → the high watermark moves, whoever waited is answered.
+//! - **Fetch**: `api/fetch.rs` takes the reader's session out of its cache (`fetching/cache.rs`); it looks only at the
+//!   partitions that have news (`fetching/session.rs` → `broker/partition/fetch.rs`); the others are watched
+//!   (`broker/partition/watch.rs`) and say so when their high watermark moves.
 //! - **CreateTopics**: `api/create_topics.rs` → `broker/link.rs` ⇢ `server/grpc/controller.rs` → `quorum/active.rs`
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
 //! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
 //!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
-//!   feed tells every broker.
+//!   feed tells every broker. Meanwhile clients are held rather than sent astray (`broker/partition/park.rs`). Was it
+//!   the active controller, then the same evidence elects another one first (`quorum/haste.rs`).
+//! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
+//!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
 //!
 //! # Absent on purpose

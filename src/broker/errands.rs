@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::Partition;
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::time::Millis;
+use crate::log::LogError;
 use crate::replica::StreamId;
 use crate::replica::effect::{Ack, Fault};
 use crate::replica::isr::Proposal;
@@ -23,6 +24,10 @@ pub enum Errand {
     WakeAt(Arc<Partition>, Millis),
     /// Make what was written durable (`flush`).
     Flush(Arc<Partition>),
+    /// The disk failed under its log, for this reason: give up the log dir (`broker/handle.rs`).
+    DiskFailed(Arc<Partition>, LogError),
+    /// Look at what the log need not keep any more, soon (`broker/upkeep.rs`).
+    Upkeep(Arc<Partition>),
     /// Cut the log back to here as a follower of this epoch (`truncate`), on a worker: it waits for the disk.
     Truncate(Arc<Partition>, Offset, LeaderEpoch),
     /// Open a stream to the leader, after so many milliseconds.

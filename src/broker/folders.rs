@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
 use super::partition::{Partition, ProducersFound, Surroundings};
 use super::{PartitionError, TopicSettings};
+use crate::base::disk::Space;
 use crate::base::ids::{BrokerEpoch, Offset, PartitionIndex, TopicId};
 use crate::base::world::World;
 use crate::log::{After, DirMeta, Known, Log, LogDir, LogError, Offsets, PartitionOffsets};
@@ -24,18 +26,30 @@ pub struct Folders {
     after: After,
 }
 
+/// A log dir as it is found.
+pub struct DirReport {
+    pub path: PathBuf,
+    /// Nothing if the disk does not answer.
+    pub space: Option<Space>,
+    pub partitions: Vec<Arc<Partition>>,
+}
+
 struct Dir {
     dir: LogDir,
+    /// The checkpoints do not say what is in `marks`.
+    is_behind: AtomicBool,
+    writing: Mutex<()>,
     /// What the checkpoints said, or were told last, of each partition here.
     marks: Mutex<BTreeMap<(String, PartitionIndex), Marks>>,
 }
 
-/// A partition's line in each of the three checkpoints.
-#[derive(Clone, Copy, Default)]
+/// A partition's line in each of the checkpoints.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Marks {
     high_watermark: Offset,
     recovery_point: Offset,
     log_start: Offset,
+    cleaned_to: Offset,
 }
 
 impl Folders {
@@ -55,7 +69,7 @@ impl Folders {
             }
             was_clean &= dir.take_clean_stop()?.is_some();
             let marks = Mutex::new(marks_of(&dir)?);
-            dirs.push(Dir { dir, marks });
+            dirs.push(Dir { dir, is_behind: AtomicBool::new(false), writing: Mutex::new(()), marks });
         }
         let after = if was_clean { After::CleanStop } else { crashed };
         Ok(Self { world: world.clone(), dirs, after })
@@ -78,7 +92,8 @@ impl Folders {
                 let marks = dir.marks().get(&(name.to_string(), index)).copied().unwrap_or_default();
                 let known =
                     Known { after: self.after, recovery_point: marks.recovery_point, log_start: marks.log_start };
-                let opened = Log::open(Arc::clone(disk), &path, settings.log, known, &mut found, now)?;
+                let mut opened = Log::open(Arc::clone(disk), &path, settings.log, known, &mut found, now)?;
+                opened.log.set_cleaned_to(marks.cleaned_to);
                 if let Some(cut) = &opened.cut {
                     let (end, bytes, why) = (cut.end, cut.bytes, &cut.why);
                     let partition = path.display();
@@ -87,7 +102,11 @@ impl Folders {
                 (opened.log, marks.high_watermark)
             }
             None => {
-                dir.marks().remove(&(name.to_string(), index));
+                // Or a crash would have an older partition of this name vouch for records of this one.
+                if dir.marks().remove(&(name.to_string(), index)).is_some() {
+                    dir.is_behind.store(true, Ordering::Relaxed);
+                }
+                dir.write_if_behind()?;
                 let log = Log::create(Arc::clone(disk), &path, topic, settings.log, now)?;
                 dir.dir.sync()?;
                 (log, Offset(0))
@@ -135,18 +154,36 @@ impl Folders {
         self.world.disk.rename(&path, &doomed).map_err(failed)?;
         dir.dir.sync()?;
         dir.marks().remove(&(name.to_owned(), index));
+        dir.is_behind.store(true, Ordering::Relaxed);
         self.world.disk.remove_folder(&doomed).map_err(failed)
     }
 
-    /// Writes the checkpoints of all partitions.
+    /// Writes the checkpoints of these partitions, and of all others as they were.
     pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Result<(), LogError> {
         for partition in partitions {
-            let [high_watermark, recovery_point, log_start] = partition.checkpoint();
+            let [high_watermark, recovery_point, log_start, cleaned_to] = partition.checkpoint();
             let key = (partition.name.to_string(), partition.index);
             let dir = self.dir_of(partition);
-            dir.marks().insert(key, Marks { high_watermark, recovery_point, log_start });
+            let marks = Marks { high_watermark, recovery_point, log_start, cleaned_to };
+            if dir.marks().insert(key, marks) != Some(marks) {
+                dir.is_behind.store(true, Ordering::Relaxed);
+            }
         }
-        self.dirs.iter().try_for_each(Dir::write)
+        self.dirs.iter().try_for_each(Dir::write_if_behind)
+    }
+
+    /// The log dirs, with what of these partitions lies in each.
+    pub fn report(&self, partitions: &[Arc<Partition>]) -> Vec<DirReport> {
+        let report = |dir: &Dir| DirReport {
+            path: dir.dir.path().to_path_buf(),
+            space: self.world.disk.space(dir.dir.path()).ok(),
+            partitions: partitions
+                .iter()
+                .filter(|partition| std::ptr::eq(self.dir_of(partition), dir))
+                .cloned()
+                .collect(),
+        };
+        self.dirs.iter().map(report).collect()
     }
 
     /// Says, durably, that a partition is trusted no further than this: before its log is cut there.
@@ -156,20 +193,17 @@ impl Folders {
         {
             let mut all = dir.marks();
             let marks = all.entry(key).or_default();
-            if marks.recovery_point <= to {
-                return Ok(());
+            if marks.recovery_point > to {
+                marks.recovery_point = to;
+                dir.is_behind.store(true, Ordering::Relaxed);
             }
-            marks.recovery_point = to;
         }
-        dir.write()
+        dir.write_if_behind()
     }
 
     fn dir_of(&self, partition: &Partition) -> &Dir {
-        let has = |dir: &&Dir| {
-            let path = dir.dir.folder(&partition.name, partition.index);
-            self.dirs.len() == 1 || matches!(Log::topic_id(&*self.world.disk, &path), Ok(Some(_)))
-        };
-        self.dirs.iter().find(has).unwrap_or(&self.dirs[0])
+        let has = |dir: &&Dir| partition.folder.parent() == Some(dir.dir.path());
+        self.dirs.iter().find(has).expect("a partition lies in one of the log dirs it was opened from")
     }
 
     /// The logs are closed and flushed: the next start may trust them.
@@ -187,6 +221,17 @@ impl Dir {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When this returns, what was noted before is durable, whoever wrote it.
+    fn write_if_behind(&self) -> Result<(), LogError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_behind.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let written = self.write();
+        self.is_behind.fetch_or(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
     fn write(&self) -> Result<(), LogError> {
         let marks = self.marks().clone();
         let column = |of: fn(&Marks) -> Offset| {
@@ -194,7 +239,8 @@ impl Dir {
         };
         self.dir.write_offsets(Offsets::HighWatermark, &column(|marks| marks.high_watermark))?;
         self.dir.write_offsets(Offsets::RecoveryPoint, &column(|marks| marks.recovery_point))?;
-        self.dir.write_offsets(Offsets::LogStart, &column(|marks| marks.log_start))
+        self.dir.write_offsets(Offsets::LogStart, &column(|marks| marks.log_start))?;
+        self.dir.write_offsets(Offsets::Cleaned, &column(|marks| marks.cleaned_to))
     }
 }
 
@@ -208,6 +254,9 @@ fn marks_of(dir: &LogDir) -> Result<BTreeMap<(String, PartitionIndex), Marks>, L
     }
     for (key, offset) in dir.offsets(Offsets::LogStart)?.0 {
         all.entry(key).or_default().log_start = offset;
+    }
+    for (key, offset) in dir.offsets(Offsets::Cleaned)?.0 {
+        all.entry(key).or_default().cleaned_to = offset;
     }
     Ok(all)
 }

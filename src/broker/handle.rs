@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{error, info, warn};
 
-use super::folders::Folders;
+use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
@@ -18,12 +19,17 @@ use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
 use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
-use crate::base::limits::{GOODBYE_MS_MAX, HAND_OVER_MS_MAX, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS};
+use crate::base::limits::{
+    GOODBYE_MS_MAX, HAND_OVER_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
+};
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
 use crate::log::{After, DirMeta, LogError};
 use crate::metadata::record::Origin;
 use crate::metadata::{Delta, Image};
+
+/// So many partitions are opened one after another before others' threads are woken for them.
+const OPENED_AT_ONCE: usize = 8;
 
 /// This node's broker. Clones are the same one.
 #[derive(Clone)]
@@ -41,11 +47,13 @@ pub(super) struct Inner {
     /// This run's registration, once it has one.
     pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
     pub(super) stopping: watch::Sender<bool>,
+    /// Why this run has to end, if it has to.
+    failed: watch::Sender<Option<String>>,
     joining: Joining,
     node: Resolved,
     producer_ids: Mutex<ProducerIdBlock>,
-    /// Opens and removes logs, in the order in which metadata says so.
-    pub(super) opener: Arc<dyn Worker>,
+    /// Open and remove logs, in the order in which metadata says so.
+    pub(super) openers: Vec<Arc<dyn Worker>>,
 }
 
 /// Who this broker is and how its last run ended.
@@ -90,10 +98,11 @@ impl Running {
             image,
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
             joining: identity.joining.clone(),
             node: node.clone(),
             producer_ids: Mutex::new(ProducerIdBlock { first: ProducerId(0), len: 0 }),
-            opener: world.executor.worker("log-open"),
+            openers: (0..LOG_OPENERS).map(|_| world.executor.worker("log-open")).collect(),
             around,
             folders,
         }));
@@ -236,32 +245,97 @@ impl Broker {
                 true => (Arc::clone(&old), delta),
                 false => (Arc::default(), Delta::between(&Image::default(), &new)),
             };
-            let (broker, image) = (self.clone(), Arc::clone(&new));
-            self.0.opener.call(move || broker.0.partitions.reconcile(&before, &image, &delta)).await;
+            self.reconcile(before, Arc::clone(&new), delta).await;
         }
         self.0.image.send_replace(new);
         self.0.following.on_metadata();
     }
 
+    /// Makes the partitions what an image says. Logs are opened, and after a crash recovered, on several threads: each
+    /// partition serves as soon as its own log is open.
+    async fn reconcile(&self, old: Arc<Image>, new: Arc<Image>, delta: Delta) {
+        let changed = delta.topics.iter();
+        let changed = changed.flat_map(|(id, changed)| changed.partitions.iter().map(move |index| (*id, *index)));
+        let changed: Vec<_> = changed.collect();
+        let openers = &self.0.openers[..if changed.len() < OPENED_AT_ONCE { 1 } else { self.0.openers.len() }];
+        let (broker, delta) = (self.clone(), Arc::new(delta));
+        let deleted = Arc::clone(&delta);
+        openers[0].call(move || broker.0.partitions.remove_deleted(&deleted)).await;
+        let part = changed.len().div_ceil(openers.len()).max(1);
+        let taken_over = join_all(openers.iter().zip(changed.chunks(part)).map(|(opener, part)| {
+            let (broker, image, part) = (self.clone(), Arc::clone(&new), part.to_vec());
+            opener.call(move || broker.0.partitions.take_up(&image, &part))
+        }))
+        .await
+        .into_iter()
+        .sum::<usize>();
+        if taken_over > 0 {
+            info!(event = "broker.took_over", partitions = taken_over, "this broker leads more partitions");
+        }
+        let broker = self.clone();
+        openers[0].call(move || broker.0.partitions.settle(&old, &new, &delta)).await;
+    }
+
     /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
-    /// controller has decided it in time; says whether it led anything.
+    /// controller has decided it in time; says whether others lead anything now that this one did.
     pub async fn hand_over(&self) -> bool {
-        let led = self.0.partitions.all().iter().any(|partition| partition.led_epoch().is_some());
-        let Some(epoch) = self.epoch() else { return led };
+        let led_before = self.led();
+        let Some(epoch) = self.epoch() else { return false };
         let command = Command::ShutDown { node: self.node(), epoch };
         let patience = Duration::from_millis(HAND_OVER_MS_MAX);
-        match self.submit(&command, &itself("ControlledShutdown"), patience).await {
-            Ok(Reply::ShuttingDown { still_leads: 0 }) => {}
-            Ok(left) => warn!(event = "broker.leads_still", ?left, "nobody else can lead what this broker leads"),
-            Err(error) => warn!(event = "broker.leads_still", %error, "this broker stops while it leads"),
+        if let Err(error) = self.submit(&command, &itself("ControlledShutdown"), patience).await {
+            warn!(event = "broker.leads_still", %error, "this broker stops while it leads");
         }
-        led
+        self.led() < led_before
+    }
+
+    /// How many partitions it leads.
+    fn led(&self) -> usize {
+        self.0.partitions.all().iter().filter(|partition| partition.led_epoch().is_some()).count()
     }
 
     pub(super) fn write_checkpoints(&self) {
-        if let Err(error) = self.0.folders.checkpoint(self.0.partitions.all().iter()) {
+        self.write_checkpoints_of(self.0.partitions.all().iter());
+    }
+
+    /// Whether what was written is durable.
+    pub(super) fn write_checkpoints_of<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> bool {
+        let written = self.0.folders.checkpoint(partitions);
+        if let Err(error) = &written {
             warn!(event = "log.checkpoint_failed", %error, "a restart will read more of the logs than it had to");
         }
+        written.is_ok()
+    }
+
+    /// A write or sync failed: what the kernel still had for this disk may be gone without another word. So nothing in
+    /// the log dir is trusted or written any more, and this run ends: others lead what it led. Waits for the disk.
+    pub(super) fn give_up_log_dir(&self, partition: &Partition, cause: &LogError) {
+        let dir = partition.folder.parent();
+        for other in self.0.partitions.all().iter().filter(|other| other.folder.parent() == dir) {
+            other.on_failed_flush(cause);
+        }
+        let disowned = self.epoch().map_or(Ok(()), |epoch| (self.0.joining.disown)(epoch));
+        if let Err(error) = disowned {
+            error!(event = "log.not_disowned", %error, "the next start will trust what this disk has lost");
+        }
+        self.0.failed.send_replace(Some(format!("a log dir failed: {cause}")));
+    }
+
+    /// Waits until this broker cannot go on, and says why: one of its disks failed.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.0.failed.subscribe();
+        let why = failed.wait_for(Option::is_some).await.map(|why| why.clone().unwrap_or_default());
+        why.expect("the sender lives in this very broker")
+    }
+
+    /// Whether this very partition is still one of this node's.
+    pub(super) fn has(&self, partition: &Arc<Partition>) -> bool {
+        self.0.partitions.has(partition)
+    }
+
+    /// The log dirs, with what lies in them. Waits for the disk.
+    pub fn log_dirs(&self) -> Vec<DirReport> {
+        self.0.folders.report(&self.0.partitions.all())
     }
 
     fn close_logs(&self) -> Option<BrokerEpoch> {

@@ -34,21 +34,23 @@ mod leading;
 
 mod following;
 
+mod compaction;
 mod handle;
 mod runner;
+mod upkeep;
 
 pub use errands::{Errand, Errands};
 pub use error::PartitionError;
-pub use folders::Folders;
+pub use folders::{DirReport, Folders};
 pub use following::Following;
 pub use handle::{Broker, Identity, Running};
 pub use lanes::Home;
 pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
-    Duty, FetchFrom, Fetched, Isolation, LaneQueue, Parked, Partition, Produced, ProducersFound, Pulled, Surroundings,
-    WaitGuard,
+    Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, News, Parked, Partition, Produced, ProducersFound, Pulled,
+    Surroundings, Watch,
 };
 pub use partitions::Partitions;
 pub use session::{Joining, Note};
-pub use settings::TopicSettings;
+pub use settings::{FlushAfter, Keep, TopicSettings};

@@ -38,28 +38,38 @@ impl Partitions {
         self.table.read().unwrap_or_else(PoisonError::into_inner).get(&(topic, index)).cloned()
     }
 
+    /// Whether this very partition is still one of ours.
+    pub fn has(&self, partition: &Arc<Partition>) -> bool {
+        self.get(partition.topic, partition.index).is_some_and(|ours| Arc::ptr_eq(&ours, partition))
+    }
+
     pub fn all(&self) -> Vec<Arc<Partition>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Makes this node what the new image says. Waits for the disk where logs are opened or removed: for a worker.
-    pub fn reconcile(&self, old: &Image, new: &Image, delta: &Delta) {
+    /// First step to what a new image says: what is deleted goes. Waits for the disk, as the second one does.
+    pub fn remove_deleted(&self, delta: &Delta) {
+        for id in delta.topics.iter().filter(|(_, changed)| changed.deleted).map(|(id, _)| id) {
+            self.remove_topic(*id);
+        }
+    }
+
+    /// Second step: each of these partitions is opened if need be, and takes up its duty, by itself. Says how many are
+    /// led here that were not before.
+    pub fn take_up(&self, image: &Image, changed: &[(TopicId, PartitionIndex)]) -> usize {
+        let led = |partition: Arc<Partition>| partition.led_epoch().is_some();
         let mut taken_over = 0;
-        for (id, changed) in &delta.topics {
-            if changed.deleted {
-                self.remove_topic(*id);
-            }
-            let Some(topic) = new.topics().get(*id) else { continue };
-            for index in &changed.partitions {
-                let led = |partition: Arc<Partition>| partition.led_epoch().is_some();
-                let led_before = self.get(*id, *index).is_some_and(led);
-                self.assign(new, topic, *index);
-                taken_over += u32::from(!led_before && self.get(*id, *index).is_some_and(led));
-            }
+        for (id, index) in changed {
+            let Some(topic) = image.topics().get(*id) else { continue };
+            let led_before = self.get(*id, *index).is_some_and(led);
+            self.assign(image, topic, *index);
+            taken_over += usize::from(!led_before && self.get(*id, *index).is_some_and(led));
         }
-        if taken_over > 0 {
-            info!(event = "broker.took_over", partitions = taken_over, "this broker leads more partitions");
-        }
+        taken_over
+    }
+
+    /// Last step: what nodes and settings have become.
+    pub fn settle(&self, old: &Image, new: &Image, delta: &Delta) {
         for node in &delta.nodes {
             self.node_changed(old, new, *node);
         }

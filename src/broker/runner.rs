@@ -1,6 +1,7 @@
 //! Runs the errands of partitions: proposals to the controller, timers, flushes, truncations.
 //!
-//! Invariants: every proposal's outcome is reported; a flush or truncation runs on a worker, one after another.
+//! Invariants: every proposal's outcome is reported; a partition's flushes run one after another, and so do
+//! truncations.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,12 +14,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, interval, sleep_until};
 use tracing::{error, warn};
 
+use super::compaction::Compactions;
 use super::link::SubmitError;
 use super::session::itself;
+use super::upkeep::{self, Upkeep};
 use super::{Broker, Errand, Partition};
 use crate::base::executor::Worker;
 use crate::base::ids::{LeaderEpoch, Offset};
-use crate::base::limits::{CHECKPOINT_MS, COMMAND_PATIENCE_MS};
+use crate::base::limits::{CHECKPOINT_MS, COMMAND_PATIENCE_MS, FLUSHERS};
 use crate::base::time::Millis;
 use crate::controller::{AlterPartition, AlterPartitions, AlteredPartition, Command, IsrMember, Refusal, Reply};
 use crate::metadata::partitions::Recovery;
@@ -26,25 +29,61 @@ use crate::replica::isr::{Outcome, Proposal};
 
 /// Runs errands for ever.
 pub(super) async fn run(broker: Broker) {
-    let worker = broker.0.around.world.executor.worker("log-flush");
-    let mut runner =
-        Runner { broker, worker, timers: BinaryHeap::new(), numbers: 0, under_way: FuturesUnordered::new() };
+    let executor = &broker.0.around.world.executor;
+    let flushers = (0..FLUSHERS).map(|_| executor.worker("log-flush")).collect();
+    let worker = executor.worker("log-truncate");
+    let mut runner = Runner {
+        upkeep: Upkeep::new(&broker),
+        compactions: Compactions::new(&broker),
+        broker,
+        flushers,
+        worker,
+        timers: BinaryHeap::new(),
+        numbers: 0,
+        under_way: FuturesUnordered::new(),
+        round: None,
+    };
     let mut checkpoints = interval(Duration::from_millis(CHECKPOINT_MS));
     loop {
         let next_timer = runner.next_timer();
+        let next_round = runner.next_round();
         tokio::select! {
             biased;
             Some(()) = runner.under_way.next(), if !runner.under_way.is_empty() => {}
             errands = runner.broker.0.around.errands.next() => runner.start(errands),
             () = sleep_until(next_timer) => runner.fire_timers(),
             _ = checkpoints.tick() => runner.checkpoint(),
+            outcome = upkeep_round(&mut runner.round), if runner.round.is_some() => {
+                runner.round = None;
+                outcome.dirty.iter().for_each(|(partition, dirt)| runner.compactions.ask(partition, *dirt));
+                runner.upkeep.finish(outcome);
+            }
+            retired = runner.compactions.next() => runner.upkeep.remove_later(retired),
+            () = sleep_until(next_round), if runner.round.is_none() => {
+                runner.round = Some(Box::pin(runner.upkeep.round(runner.broker.clone())));
+            }
         }
+    }
+}
+
+/// The end of the round that is under way.
+async fn upkeep_round(round: &mut Option<BoxFuture<'static, upkeep::Outcome>>) -> upkeep::Outcome {
+    match round {
+        Some(round) => round.await,
+        None => std::future::pending().await,
     }
 }
 
 struct Runner {
     broker: Broker,
+    /// A partition's flushes run on one of them, one after another.
+    flushers: Vec<Arc<dyn Worker>>,
+    /// Truncations and checkpoints.
     worker: Arc<dyn Worker>,
+    upkeep: Upkeep,
+    compactions: Compactions,
+    /// At most one at a time.
+    round: Option<BoxFuture<'static, upkeep::Outcome>>,
     timers: BinaryHeap<Reverse<(Millis, u64, ByIdentity)>>,
     /// Tells timers of one moment apart.
     numbers: u64,
@@ -87,7 +126,16 @@ impl Runner {
                     self.numbers += 1;
                     self.timers.push(Reverse((at, self.numbers, ByIdentity(partition))));
                 }
-                Errand::Flush(partition) => self.under_way.push(Box::pin(flush(partition, Arc::clone(&self.worker)))),
+                Errand::Flush(partition) => {
+                    let flushing = flush(self.broker.clone(), Arc::clone(self.flusher(&partition)), partition);
+                    self.under_way.push(Box::pin(flushing));
+                }
+                Errand::DiskFailed(partition, cause) => {
+                    let (broker, worker) = (self.broker.clone(), Arc::clone(&self.worker));
+                    let give_up = move || broker.give_up_log_dir(&partition, &cause);
+                    self.under_way.push(Box::pin(async move { worker.call(give_up).await }));
+                }
+                Errand::Upkeep(partition) => self.upkeep.ask(&partition),
                 Errand::Truncate(partition, to, epoch) => {
                     let truncating = truncate(self.broker.clone(), partition, to, epoch, Arc::clone(&self.worker));
                     self.under_way.push(Box::pin(truncating));
@@ -106,11 +154,20 @@ impl Runner {
         }
     }
 
+    fn flusher(&self, partition: &Partition) -> &Arc<dyn Worker> {
+        let number = partition.topic.0.0.iter().fold(partition.index.0 as usize, |sum, byte| sum + usize::from(*byte));
+        &self.flushers[number % self.flushers.len()]
+    }
+
     fn next_timer(&self) -> Instant {
         match self.timers.peek() {
             Some(Reverse((at, _, _))) => self.broker.0.around.instant_of(*at),
             None => Instant::now() + NO_TIMER,
         }
+    }
+
+    fn next_round(&self) -> Instant {
+        self.upkeep.next().unwrap_or_else(|| Instant::now() + NO_TIMER)
     }
 
     fn fire_timers(&mut self) {
@@ -133,7 +190,7 @@ impl Runner {
     }
 }
 
-async fn flush(partition: Arc<Partition>, worker: Arc<dyn Worker>) {
+async fn flush(broker: Broker, worker: Arc<dyn Worker>, partition: Arc<Partition>) {
     let name = (Arc::clone(&partition.name), partition.index);
     let job = move || {
         let flush = partition.begin_flush().map_err(|error| error.to_string())?;
@@ -141,6 +198,7 @@ async fn flush(partition: Arc<Partition>, worker: Arc<dyn Worker>) {
             Ok(()) => partition.flushed(&flush),
             Err(error) => {
                 partition.on_failed_flush(&error);
+                broker.give_up_log_dir(&partition, &error);
                 return Err(error.to_string());
             }
         }

@@ -33,6 +33,8 @@ pub struct Joining {
     pub previous_epoch: Option<BrokerEpoch>,
     /// Notes this run's registration on the disk, before anything is written in its name.
     pub note: Note,
+    /// Notes that what this run has written cannot be relied on: the next start is one after a crash of the machine.
+    pub disown: Note,
 }
 
 /// Notes a registration. Waits for the disk.
@@ -42,7 +44,7 @@ pub type Note = Arc<dyn Fn(BrokerEpoch) -> io::Result<()> + Send + Sync>;
 pub(super) async fn keep(broker: Broker, joining: Joining) {
     let epoch = register(&broker, &joining).await;
     let note = Arc::clone(&joining.note);
-    if let Err(error) = broker.0.opener.call(move || note(epoch)).await {
+    if let Err(error) = broker.0.openers[0].call(move || note(epoch)).await {
         // The next run will be unable to say how this one ended, and count as a crash of the machine: safe, but slow.
         warn!(event = "broker.not_noted", %error, "this registration could not be noted on the disk");
     }

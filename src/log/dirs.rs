@@ -28,6 +28,7 @@ pub enum Offsets {
     RecoveryPoint,
     HighWatermark,
     LogStart,
+    Cleaned,
 }
 
 impl Offsets {
@@ -36,6 +37,7 @@ impl Offsets {
             Self::RecoveryPoint => "recovery-point-offset-checkpoint",
             Self::HighWatermark => "replication-offset-checkpoint",
             Self::LogStart => "log-start-offset-checkpoint",
+            Self::Cleaned => "cleaner-offset-checkpoint",
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) const ALL: [Self; 4] = [Self::Log, Self::OffsetIndex, Self::TimeIndex, Self::Snapshot];
+    pub(super) const SEGMENT: [Self; 3] = [Self::Log, Self::OffsetIndex, Self::TimeIndex];
 
     fn suffix(self) -> &'static str {
         match self {
@@ -33,11 +34,17 @@ impl Kind {
     }
 }
 
+/// What the names of files end with that compaction is writing, and of those that are about to be a segment.
+pub(super) const CLEANED: &str = ".cleaned";
+pub(super) const SWAP: &str = ".swap";
+
 /// A partition's folder on a disk.
 #[derive(Clone)]
 pub(super) struct Folder {
     pub disk: Arc<dyn Disk>,
     pub path: Arc<Path>,
+    /// What the names of segments' files end with here.
+    suffix: &'static str,
 }
 
 /// The offsets that files in a folder are named by, in ascending order.
@@ -50,8 +57,32 @@ pub(super) struct Names {
 }
 
 impl Folder {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path) -> Self {
+        Self { disk, path: path.into(), suffix: "" }
+    }
+
+    /// The same folder with other names in it.
+    pub(super) fn with_suffix(&self, suffix: &'static str) -> Self {
+        Self { suffix, ..self.clone() }
+    }
+
     pub(super) fn file(&self, base: Offset, kind: Kind) -> PathBuf {
-        self.path.join(format!("{:020}.{}", base.0, kind.suffix()))
+        self.path.join(format!("{:020}.{}{}", base.0, kind.suffix(), self.suffix))
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), LogError> {
+        self.disk.rename(from, to).map_err(LogError::io(from))
+    }
+
+    /// The files of cleaned segments that are about to take their place.
+    pub(super) fn staged(&self) -> Result<Vec<(Offset, Kind)>, LogError> {
+        let mut staged = Vec::new();
+        for entry in self.disk.list(&self.path).map_err(LogError::io(&self.path))? {
+            let Some(name) = entry.name.to_str().and_then(|name| name.strip_suffix(SWAP)) else { continue };
+            let Some((base, suffix)) = parse_name(name) else { continue };
+            staged.extend(Kind::ALL.into_iter().find(|kind| kind.suffix() == suffix).map(|kind| (base, kind)));
+        }
+        Ok(staged)
     }
 
     pub(super) fn open(&self, base: Offset, kind: Kind, how: Open) -> Result<Arc<dyn File>, LogError> {
@@ -88,7 +119,7 @@ impl Folder {
         let mut names = Names::default();
         for entry in self.disk.list(&self.path).map_err(LogError::io(&self.path))? {
             let Some(name) = entry.name.to_str() else { continue };
-            if name.ends_with(".deleted") || name.ends_with(".tmp") || name.ends_with(".cleaned") {
+            if name.ends_with(".deleted") || name.ends_with(".tmp") || name.ends_with(CLEANED) {
                 let path = self.path.join(name);
                 remove_if_there(&*self.disk, &path).map_err(LogError::io(path))?;
                 continue;

@@ -1,4 +1,7 @@
-//! A disk in memory for the tests of logs: it can fill up, tear a write, and lose what was not synced.
+//! A disk in memory for the tests of logs: it can fill up, tear a write, die at any call, and lose what was not synced.
+//!
+//! When the power goes, changes of names survive up to some moment, as a journal keeps them; of the bytes of a file
+//! that were not synced, anything may survive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
@@ -36,12 +39,63 @@ struct State {
     folders: BTreeSet<PathBuf>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
+    /// Changes of names that no sync has made durable, oldest first.
+    pending: Vec<Change>,
     files: Vec<Content>,
+    /// Calls that changed something, and at which of them the process dies, perhaps half-way through a write.
+    calls: usize,
+    death: Option<(usize, bool)>,
     /// Bytes that can still be written before the disk is full, and before it dies in the middle of a write.
     room: Option<usize>,
     life: Option<usize>,
     /// Pages are never in memory.
     cold: bool,
+}
+
+#[derive(Clone)]
+enum Change {
+    Add(PathBuf, usize),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+impl Change {
+    fn is_in(&self, folder: &Path) -> bool {
+        let (Self::Add(path, _) | Self::Remove(path) | Self::Rename(path, _)) = self;
+        path.parent() == Some(folder)
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            Self::Add(path, file) => {
+                names.insert(path.clone(), *file);
+            }
+            Self::Remove(path) => {
+                names.remove(path);
+            }
+            Self::Rename(from, to) => {
+                if let Some(file) = names.remove(from) {
+                    names.insert(to.clone(), file);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Counts a call that changes something; an error from the one on at which the process dies.
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        match self.death {
+            Some((at, _)) if self.calls >= at => Err(io::Error::other("the process is dead")),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.pending.push(change);
+    }
 }
 
 #[derive(Clone, Default)]
@@ -70,6 +124,17 @@ impl MemoryDisk {
         self.state().life = life;
     }
 
+    /// How many calls have changed something.
+    pub(super) fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// The process dies at this call, counted from now; if that is a write, half of it may be done. Or nobody dies.
+    pub(super) fn die_at(&self, call: Option<usize>, tearing: bool) {
+        let mut state = self.state();
+        state.death = call.map(|call| (state.calls + 1 + call, tearing));
+    }
+
     pub(super) fn chill(&self, cold: bool) {
         self.state().cold = cold;
     }
@@ -88,15 +153,9 @@ impl MemoryDisk {
     /// The power goes: of what was not synced, anything may be there or not.
     pub(super) fn lose_power(&self, random: &mut Random) {
         let mut state = self.state();
-        let mut paths: BTreeSet<PathBuf> = state.names.keys().cloned().collect();
-        paths.extend(state.durable_names.keys().cloned());
-        let mut names = BTreeMap::new();
-        for path in paths {
-            let (new, old) = (state.names.get(&path), state.durable_names.get(&path));
-            if let Some(&file) = if new == old || random.one_in(2) { new } else { old } {
-                names.insert(path, file);
-            }
-        }
+        let mut names = state.durable_names.clone();
+        let pending = std::mem::take(&mut state.pending);
+        pending[..random.below(pending.len() + 1)].iter().for_each(|change| change.apply(&mut names));
         for content in &mut state.files {
             content.bytes = survivors(content, random);
             content.durable.clone_from(&content.bytes);
@@ -132,9 +191,10 @@ impl Disk for MemoryDisk {
                 if !state.folders.contains(path.parent().expect("a folder")) || state.life == Some(0) {
                     return Err(io::ErrorKind::NotFound.into());
                 }
+                state.call()?;
                 state.files.push(Content::default());
                 let file = state.files.len() - 1;
-                state.names.insert(path.into(), file);
+                state.change(Change::Add(path.into(), file));
                 file
             }
         };
@@ -159,6 +219,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
+        state.call()?;
         if state.folders.remove(from) {
             state.folders.insert(to.into());
             let moved = |path: PathBuf| path.strip_prefix(from).map_or(path.clone(), |rest| to.join(rest));
@@ -166,13 +227,21 @@ impl Disk for MemoryDisk {
                 std::mem::take(&mut state.names).into_iter().map(|(path, file)| (moved(path), file)).collect();
             return Ok(());
         }
-        let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.into(), file);
+        if !state.names.contains_key(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.change(Change::Rename(from.into(), to.into()));
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.state().names.remove(path).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        let mut state = self.state();
+        if !state.names.contains_key(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.call()?;
+        state.change(Change::Remove(path.into()));
+        Ok(())
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
@@ -184,10 +253,11 @@ impl Disk for MemoryDisk {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let inside = |path: &PathBuf| path.parent() == Some(folder);
-        let new: Vec<_> = state.names.iter().filter(|(path, _)| inside(path)).map(|(p, f)| (p.clone(), *f)).collect();
-        state.durable_names.retain(|path, _| !inside(path));
-        state.durable_names.extend(new);
+        state.call()?;
+        let (now, later): (Vec<_>, _) =
+            std::mem::take(&mut state.pending).into_iter().partition(|change| change.is_in(folder));
+        state.pending = later;
+        now.iter().for_each(|change| change.apply(&mut state.durable_names));
         Ok(())
     }
 
@@ -224,7 +294,13 @@ impl File for Handle {
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-        let most = state.room.unwrap_or(wanted).min(state.life.unwrap_or(wanted));
+        let alive = state.call();
+        let torn = state.death.is_some_and(|(at, tearing)| tearing && state.calls == at);
+        if alive.is_err() && !torn {
+            return alive;
+        }
+        let reach = if torn { wanted / 2 } else { wanted };
+        let most = reach.min(state.room.unwrap_or(wanted)).min(state.life.unwrap_or(wanted));
         let written = &slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>()[..wanted.min(most)];
         let is_full = state.room.is_some_and(|room| room < wanted);
         state.room = state.room.map(|room| room - written.len());
@@ -244,6 +320,7 @@ impl File for Handle {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.call()?;
         if state.life == Some(0) {
             return Err(io::Error::other("the disk died"));
         }
@@ -254,6 +331,7 @@ impl File for Handle {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
+        state.call()?;
         if state.life == Some(0) {
             return Err(io::Error::other("the disk died"));
         }

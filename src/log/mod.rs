@@ -6,6 +6,7 @@
 //!    recovery-point-offset-checkpoint   up to where each log is known to be durable
 //!    replication-offset-checkpoint      each partition's high watermark
 //!    log-start-offset-checkpoint        where each log begins, when records before it were deleted
+//!    cleaner-offset-checkpoint          up to where each log has been compacted
 //!    .kafka_cleanshutdown               there only after a clean stop
 //!    <topic>-<partition>/
 //!      partition.metadata               the topic's id
@@ -17,12 +18,13 @@
 //! ```
 //!
 //! A [`Log`] is a value without a lock: its owner keeps it behind the partition's short mutex. Under that mutex only
-//! what is cheap happens: an append is one write into the page cache, a read is served from memory or from pages that
-//! are there. What may wait for the device is handed out ([`ColdRead`], [`TimestampSearch`], [`Flush`], [`Retired`]) to
-//! be run by a worker without the mutex.
+//! what is cheap happens: an append is one write into the page cache, a read finds out where the batches are. What may
+//! wait for the device is handed out ([`ColdRead`], [`TimestampSearch`], [`Flush`], [`Retired`], [`Compaction`]) to be
+//! run by a worker without the mutex.
 //!
 //! Invariants:
-//! - bytes are written once, in order, and never changed; only a truncation takes them back;
+//! - bytes are written once, in order, and never changed; only a truncation takes them back, and compaction leaves
+//!   out what was replaced;
 //! - nothing is acknowledged from user space: when `append` has returned, the bytes survive the process;
 //! - up to the recovery point they survive the machine; there, damage is reported and never repaired by forgetting;
 //! - a log whose write or sync failed takes no more calls (a full disk is no failure: the append is undone).
@@ -40,13 +42,19 @@ mod partition;
 pub use partition::{Appended, Log, LogOptions};
 
 mod reader;
-pub use reader::{ColdRead, Read, ReadRequest, Slice};
+pub use reader::{ColdRead, Read, ReadRequest, Reading, Slice};
 
 mod flush;
 pub use flush::Flush;
 
 mod trim;
 pub use trim::Retired;
+
+mod retention;
+pub use retention::Retention;
+
+mod compaction;
+pub use compaction::{Brief, Cleaned, Compaction, CompactionRules, Dirt, LastBatch, Step};
 
 mod timestamps;
 pub use timestamps::{Found, TimestampSearch};
@@ -76,6 +84,8 @@ mod folder;
 mod dirs;
 pub use dirs::{DirMeta, LogDir, Offsets, PartitionFolder};
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod memory_disk;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::memory_disk::{MemoryDisk, Random};
 use super::{
-    After, Cut, EpochEnd, Known, Log, LogError, LogOptions, Opened, ProducerEntry, Read, ReadRequest, Slice,
+    After, Cut, EpochEnd, Known, Log, LogError, LogOptions, Opened, ProducerEntry, Read, ReadRequest, Reading, Slice,
     TimestampSearch, Visitor,
 };
 use crate::base::clock::WallMillis;
@@ -188,7 +188,7 @@ impl Model {
             at_least_one: self.random.one_in(2),
         };
         self.disk.chill(self.random.one_in(2));
-        let (kind, slice) = match self.log.read(&request).expect("within the log") {
+        let (kind, slice) = match self.log.read(&request).and_then(Reading::cached).expect("within the log") {
             Read::Ready(slice) => ("ready", slice),
             Read::Cold(cold) => ("cold", cold.run().expect("a sound disk")),
         };

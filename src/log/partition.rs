@@ -24,7 +24,7 @@ pub struct LogOptions {
     pub segment_bytes: u32,
     /// `segment.ms`
     pub segment_ms: i64,
-    /// How much sooner this log rolls, at random below `segment.jitter.ms`.
+    /// `segment.jitter.ms`: a segment rolls so much sooner at most, each by another part of it.
     pub segment_jitter_ms: i64,
     /// `index.interval.bytes`
     pub index_interval_bytes: u32,
@@ -70,6 +70,10 @@ pub struct Log {
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) recovery_point: Offset,
+    /// Up to where the log has been compacted.
+    pub(super) cleaned_to: Offset,
+    /// Cleaned segments that are about to take their place.
+    pub(super) staged: Vec<Offset>,
     /// Counts truncations: a flush that was begun before one says nothing about what was written after it.
     pub(super) generation: u64,
     /// Counts changes of names in the folder, and which of them are known to be durable.
@@ -88,7 +92,7 @@ impl Log {
         options: LogOptions,
         now: WallMillis,
     ) -> Result<Self, LogError> {
-        let folder = Folder { disk, path: path.into() };
+        let folder = Folder::new(disk, path);
         folder.create(topic)?;
         Ok(Self::empty(folder, options, Offset(0), now))
     }
@@ -104,6 +108,8 @@ impl Log {
             log_start: start,
             log_end: start,
             recovery_point: start,
+            cleaned_to: start,
+            staged: Vec::new(),
             generation: 0,
             names: 0,
             names_synced: 0,
@@ -116,9 +122,19 @@ impl Log {
         folder::topic_id(disk, folder)
     }
 
+    /// Where the log lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
     /// The first offset that may be read.
     pub fn log_start(&self) -> Offset {
         self.log_start
+    }
+
+    /// Where the active segment begins: what lies before is closed.
+    pub fn active_base(&self) -> Offset {
+        self.segments.last().map_or(self.log_end, Segment::base)
     }
 
     /// The offset that the next record gets.
@@ -169,13 +185,14 @@ impl Log {
         self.write(batches, now)
     }
 
-    /// Appends as follower: batches that a leader gave offsets and epochs, the first of which must continue the log.
+    /// Appends as follower: batches that a leader gave offsets and epochs, the first of which must not begin before the
+    /// end of the log. Compaction leaves gaps between batches.
     pub fn append_as_follower(&mut self, batches: &[Batch], now: WallMillis) -> Result<Appended, LogError> {
         self.check()?;
         let mut next = self.log_end;
         let mut epoch = self.epochs.last().map_or(LeaderEpoch(-1), |last| last.epoch);
         for header in batches.iter().map(Batch::header) {
-            if header.base_offset != next {
+            if header.base_offset < next {
                 return Err(LogError::NotNext { base: header.base_offset, end: next });
             }
             if header.leader_epoch < epoch {

@@ -39,9 +39,17 @@ pub struct Slice {
 }
 
 impl Slice {
-    pub(super) fn empty(next: Offset) -> Self {
+    pub fn empty(next: Offset) -> Self {
         Self { parts: Vec::new(), size: 0, next }
     }
+}
+
+/// A read that has been begun: under the log's mutex it is only found out where the batches are.
+pub enum Reading {
+    /// In the tail cache. Nothing was copied.
+    Here(Slice),
+    /// In a file.
+    Stored(ColdRead),
 }
 
 /// The answer to a read.
@@ -49,6 +57,20 @@ pub enum Read {
     Ready(Slice),
     /// The pages are not in memory: a worker must run this.
     Cold(ColdRead),
+}
+
+impl Reading {
+    /// Reads what can be read without waiting for the device; without the log's mutex.
+    pub fn cached(self) -> Result<Read, LogError> {
+        match self {
+            Self::Here(slice) => Ok(Read::Ready(slice)),
+            Self::Stored(stored) => match stored.source.read(&stored.request, Wait::No)? {
+                Ok(slice) => Ok(Read::Ready(slice)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Cold(stored)),
+                Err(error) => Err(LogError::io(&stored.source.path)(error)),
+            },
+        }
+    }
 }
 
 /// A read that waits for the device. It holds what it needs of the log, and nothing of its mutex.
@@ -66,28 +88,18 @@ impl ColdRead {
 }
 
 impl Log {
-    /// Reads from memory or from cached pages; what would have to wait for the device is handed back.
-    pub fn read(&mut self, request: &ReadRequest) -> Result<Read, LogError> {
+    /// Finds out where to read: in memory, or in a file. Reads nothing yet.
+    pub fn read(&mut self, request: &ReadRequest) -> Result<Reading, LogError> {
         self.check()?;
         self.check_range(request.from)?;
-        let mut request = *request;
-        loop {
-            if request.from >= request.until || request.from >= self.log_end {
-                return Ok(Read::Ready(Slice::empty(request.from)));
-            }
-            if let Some(slice) = self.tail.read(&request) {
-                return Ok(Read::Ready(slice));
-            }
-            let source = self.source(request.from)?;
-            match source.read(&request, Wait::No)? {
-                Ok(slice) if slice.size == 0 && slice.next > request.from => request.from = slice.next,
-                Ok(slice) => return Ok(Read::Ready(slice)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Read::Cold(ColdRead { source, request }));
-                }
-                Err(error) => return Err(LogError::io(&source.path)(error)),
-            }
+        if request.from >= request.until || request.from >= self.log_end {
+            return Ok(Reading::Here(Slice::empty(request.from)));
         }
+        if let Some(slice) = self.tail.read(request) {
+            return Ok(Reading::Here(slice));
+        }
+        let source = self.source(request.from)?;
+        Ok(Reading::Stored(ColdRead { source, request: *request }))
     }
 }
 

@@ -84,7 +84,8 @@ impl Log {
         visitor: &mut dyn Visitor,
         now: WallMillis,
     ) -> Result<Opened, LogError> {
-        let folder = Folder { disk, path: path.into() };
+        let folder = Folder::new(disk, path);
+        folder.complete_swaps()?;
         let names = folder.names()?;
         let mut recovery = Recovery::begin(&folder, options, known, &names, now)?;
         recovery.check(&names)?;
@@ -256,14 +257,16 @@ impl<'a> Recovery<'a> {
         if let Some(last) = self.epochs.last().filter(|last| header.leader_epoch < *last) {
             return Err(Defect::Damaged(format!("epoch {} follows epoch {last}", header.leader_epoch)));
         }
-        self.continues(header.base_offset)
+        // Inside a segment, compaction at the leader leaves gaps.
+        let end = *self.end.get_or_insert(header.base_offset);
+        if header.base_offset < end { Err(follows(header.base_offset, end)) } else { Ok(()) }
     }
 
-    /// Whether this offset may come next. Compaction leaves gaps, but only in what is durable.
+    /// Whether a segment may begin here: where the one before it ends, or a crash of the machine took one between them.
     fn continues(&mut self, base: Offset) -> Result<(), Defect> {
         let end = *self.end.get_or_insert(base);
         if base < end || (base > end && base > self.known.recovery_point) {
-            return Err(Defect::Damaged(format!("offset {base} follows offset {end}")));
+            return Err(follows(base, end));
         }
         Ok(())
     }
@@ -288,7 +291,7 @@ impl<'a> Recovery<'a> {
             let mut later = self.segments.pop().expect("there is a later one");
             later.rewind_to_start();
             bytes += later.cut_rest(self.folder)?;
-            for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex] {
+            for kind in Kind::SEGMENT {
                 self.folder.remove(later.base(), kind)?;
             }
         }
@@ -341,6 +344,10 @@ impl<'a> Recovery<'a> {
         log.remove_snapshots_outside()?;
         Ok(log)
     }
+}
+
+fn follows(base: Offset, end: Offset) -> Defect {
+    Defect::Damaged(format!("offset {base} follows offset {end}"))
 }
 
 /// The epochs as their file has them; none if it is missing or makes no sense.

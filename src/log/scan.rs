@@ -85,6 +85,19 @@ impl Scan {
         Ok(Batch::split_from(&mut bytes).ok().and_then(|batch| EndTxnMarker::of(&batch)))
     }
 
+    /// The batch here, whole.
+    pub(super) fn bytes(&mut self, header: &BatchHeader) -> io::Result<Bytes> {
+        let (at, size) = (self.position, header.size());
+        if size <= BUFFER_BYTES {
+            return Ok(Bytes::copy_from_slice(self.window(at, size)?));
+        }
+        let mut bytes = vec![0; size];
+        if self.file.read_at(&mut bytes, at)? < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Bytes::from(bytes))
+    }
+
     /// Steps over the batch here.
     pub(super) fn skip(&mut self, header: &BatchHeader) {
         self.position += header.size() as u64;

@@ -21,6 +21,10 @@ use crate::record::{Batch, BatchHeader, HEADER_LEN, NO_TIMESTAMP};
 /// Index entries are written to their files when the log has grown by so much: what a crash makes us read again.
 const STORE_INTERVAL_BYTES: u64 = 1 << 20;
 
+/// FNV-1a, 64 bits.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
 pub(super) struct Segment {
     base: Offset,
     size: u64,
@@ -120,7 +124,18 @@ impl Segment {
         }
         let first = self.first_timestamp(folder)?;
         let (from, to) = if first.0 >= 0 { (first, incoming.max_timestamp) } else { (self.born, now) };
-        Ok(to.0.saturating_sub(from.0) > options.segment_ms - options.segment_jitter_ms)
+        Ok(to.0.saturating_sub(from.0) > options.segment_ms - self.jitter_ms(folder, options))
+    }
+
+    /// How much sooner this segment rolls than others: as if by chance, but the same after a restart.
+    fn jitter_ms(&self, folder: &Folder, options: &LogOptions) -> i64 {
+        let most = options.segment_jitter_ms.min(options.segment_ms);
+        if most <= 0 {
+            return 0;
+        }
+        let name = folder.path.as_os_str().as_encoded_bytes().iter().copied().chain(self.base.0.to_le_bytes());
+        let hash = name.fold(FNV_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
+        ((hash >> 1) as i64) % most
     }
 
     /// Writes batches to the end, all or none. A full disk is told as such only if nothing is left in the file of what
@@ -144,7 +159,8 @@ impl Segment {
     /// Takes account of a batch that lies at the end of what is known.
     pub(super) fn note(&mut self, header: &BatchHeader, options: &LogOptions) {
         let known = self.largest().map_or(NO_TIMESTAMP, |largest| largest.timestamp);
-        if header.max_timestamp > known {
+        // What compaction has emptied still tells a time, but there is no record of it.
+        if header.count > 0 && header.max_timestamp > known {
             self.largest = Some(TimeEntry { timestamp: header.max_timestamp, last_offset: header.last_offset() });
         }
         if self.size == 0 {
@@ -265,12 +281,17 @@ impl Segment {
         self.rewind_to_entry();
     }
 
+    /// How old the segment is: its largest timestamp; without any, when it was begun or, after a restart, opened.
+    pub(super) fn newest(&self) -> WallMillis {
+        self.largest().map(|largest| largest.timestamp).filter(|newest| newest.0 >= 0).unwrap_or(self.born)
+    }
+
     /// The largest timestamp, and the last offset of its batch.
     pub(super) fn largest(&self) -> Option<TimeEntry> {
         self.largest.or_else(|| self.times.last().copied())
     }
 
-    fn first_timestamp(&mut self, folder: &Folder) -> Result<WallMillis, LogError> {
+    pub(super) fn first_timestamp(&mut self, folder: &Folder) -> Result<WallMillis, LogError> {
         if let Some(known) = self.first_timestamp {
             return Ok(known);
         }

@@ -10,7 +10,8 @@ use super::time_index::TimeEntry;
 use super::{Log, LogError};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, Offset};
-use crate::record::{Batch, BatchHeader, Codec};
+use crate::record::check::EXPANDED_BYTES_MAX;
+use crate::record::{Batch, BatchHeader};
 
 /// The record that was looked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,9 +22,6 @@ pub struct Found {
 }
 
 /// A search that reads the log, to be run by a worker without the log's mutex.
-///
-/// Inside a compressed batch the search cannot look: it answers with the batch's first record, which may be too early,
-/// never too late.
 pub struct TimestampSearch {
     target: WallMillis,
     /// Records before this offset are deleted.
@@ -92,16 +90,11 @@ impl TimestampSearch {
 
     fn search_batch(&self, source: &Source, header: &BatchHeader, at: u64) -> Result<Option<Found>, LogError> {
         let leader_epoch = header.leader_epoch;
-        if header.attributes.codec() != Ok(Codec::None) {
-            let reaches = header.base_timestamp >= self.target;
-            let timestamp = if reaches { header.base_timestamp } else { header.max_timestamp };
-            return Ok(Some(Found { offset: header.base_offset.max(self.log_start), timestamp, leader_epoch }));
-        }
         let mut bytes = vec![0; header.size()];
         let read = source.file.read_at(&mut bytes, at).map_err(LogError::io(&source.path))?;
         bytes.truncate(read);
         let batch = Batch::split_from(&mut Bytes::from(bytes)).map_err(|error| source.corrupt(at, &error))?;
-        for record in batch.records().map_err(|error| source.corrupt(at, &error))? {
+        for record in batch.opened(EXPANDED_BYTES_MAX).map_err(|error| source.corrupt(at, &error))? {
             let record = record.map_err(|error| source.corrupt(at, &error))?;
             if record.timestamp >= self.target && record.offset >= self.log_start {
                 return Ok(Some(Found { offset: record.offset, timestamp: record.timestamp, leader_epoch }));

@@ -1,9 +1,10 @@
 //! Taking back: the end of a log when a leader says so, its beginning when it has grown old.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::folder::Kind;
+use super::folder::{Folder, Kind};
 use super::reader::Wait;
 use super::segment::Segment;
 use super::{Log, LogError};
@@ -19,10 +20,26 @@ pub struct Retired {
 }
 
 impl Retired {
-    /// Frees the room. A file that cannot be removed now is removed when the log is opened next.
+    pub(super) fn none(folder: &Folder) -> Self {
+        Self { disk: Arc::clone(&folder.disk), paths: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, path: Option<PathBuf>) {
+        self.paths.extend(path);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
+    /// Frees the room. A file that cannot be removed now is removed when the log is opened next; one that is gone went
+    /// with the whole partition.
     pub fn run(self) -> Result<(), LogError> {
         for path in &self.paths {
-            self.disk.remove_file(path).map_err(LogError::io(path))?;
+            match self.disk.remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LogError::io(path)(error)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -66,6 +83,7 @@ impl Log {
     fn cut_back(&mut self, offset: Offset) -> Result<(), LogError> {
         self.generation += 1;
         let names = self.names;
+        self.drop_staged()?;
         let (position, end) = self.first_cut(offset)?;
         if let Some(position) = position {
             let at = self.segment_of(offset);
@@ -78,6 +96,7 @@ impl Log {
         self.log_end = end;
         self.log_start = self.log_start.min(end);
         self.recovery_point = self.recovery_point.min(end);
+        self.cleaned_to = self.cleaned_to.min(end);
         self.tail.truncate(end);
         self.epochs.truncate_end(end);
         self.epochs.store(&self.folder)?;
@@ -98,6 +117,7 @@ impl Log {
 
     pub(super) fn start_over(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
         self.generation += 1;
+        self.drop_staged()?;
         while let Some(segment) = self.segments.pop() {
             self.remove_segment(&segment)?;
         }
@@ -108,7 +128,7 @@ impl Log {
         self.tail.clear();
         self.epochs.clear();
         self.epochs.store(&self.folder)?;
-        (self.log_start, self.log_end, self.recovery_point) = (offset, offset, offset);
+        (self.log_start, self.log_end, self.recovery_point, self.cleaned_to) = (offset, offset, offset, offset);
         self.sync_names()
     }
 
@@ -131,13 +151,13 @@ impl Log {
     pub fn retire_segments(&mut self, below: Offset) -> Result<Retired, LogError> {
         self.check()?;
         self.guard(|log| {
-            let mut retired = Retired { disk: Arc::clone(&log.folder.disk), paths: Vec::new() };
+            let mut retired = Retired::none(&log.folder);
             while let [first, second, ..] = &log.segments[..]
                 && second.base() <= below
             {
                 let (first, second) = (first.base(), second.base());
                 for kind in Kind::ALL {
-                    retired.paths.extend(log.folder.retire(first, kind)?);
+                    retired.add(log.folder.retire(first, kind)?);
                 }
                 log.segments.remove(0);
                 log.names += 1;
@@ -151,7 +171,7 @@ impl Log {
 
     fn remove_segment(&mut self, segment: &Segment) -> Result<(), LogError> {
         self.names += 1;
-        for kind in [Kind::Log, Kind::OffsetIndex, Kind::TimeIndex] {
+        for kind in Kind::SEGMENT {
             self.folder.remove(segment.base(), kind)?;
         }
         Ok(())

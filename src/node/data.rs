@@ -1,5 +1,7 @@
 //! A node's part in the data plane: its broker, and the Kafka port in front of it.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::{Place, StartError, listen, session};
 use crate::base::World;
 use crate::base::disk::Disk;
 use crate::base::executor::{Reactor, Task};
-use crate::base::ids::IncarnationId;
+use crate::base::ids::{BrokerEpoch, IncarnationId};
 use crate::base::limits::FAREWELL_MS;
 use crate::broker::{Broker, Identity, Joining, Note, Running};
 use crate::config::NodeConfig;
@@ -150,14 +152,22 @@ fn identity(
             Boot::MachineCrash => After::MachineCrash,
         },
         controllers: place.controllers.iter().map(|member| member.address.clone()).collect(),
-        joining: Joining { registration, previous_epoch: place.before.epoch, note: note(world, config, place) },
+        joining: Joining {
+            registration,
+            previous_epoch: place.before.epoch,
+            note: note(world, config, place, session::note_registered),
+            disown: note(world, config, place, session::note_doubtful),
+        },
     }
 }
 
-fn note(world: &World, config: &NodeConfig, place: &Place) -> Note {
+/// One of the notes that a run leaves for the next one.
+type WriteNote = fn(&dyn Disk, &Path, BrokerEpoch, IncarnationId) -> io::Result<()>;
+
+fn note(world: &World, config: &NodeConfig, place: &Place, write: WriteNote) -> Note {
     let (disk, folder): (Arc<dyn Disk>, _) = (Arc::clone(&world.disk), config.data_dir.clone());
     let incarnation = place.incarnation;
-    Arc::new(move |epoch| session::note_registered(&*disk, &folder, epoch, incarnation))
+    Arc::new(move |epoch| write(&*disk, &folder, epoch, incarnation))
 }
 
 /// What clients are told of a listener: what was set, where it listens, or what the machine is called.

@@ -190,12 +190,25 @@ impl Node {
         self.data.as_ref().map(DataPlane::broker)
     }
 
-    /// Waits until the node cannot go on, and says why. Metadata that cannot be understood and a store that fails end
-    /// it: going on without them would mean to contradict the others.
+    /// Waits until the node cannot go on, and says why. Metadata that cannot be understood, a store that fails and a
+    /// log dir that fails end it: going on without them would mean to contradict the others.
     pub async fn failed(&self) -> String {
-        match &self.control {
-            Some(control) => control.quorum.ended().await,
-            None => std::future::pending().await,
+        let control = async {
+            match &self.control {
+                Some(control) => control.quorum.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let data = async {
+            match &self.data {
+                Some(data) => data.broker().failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            why = control => why,
+            why = data => why,
         }
     }
 

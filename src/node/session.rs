@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::disk::Disk;
+use crate::base::disk::{BootId, Disk};
 use crate::base::ids::{BrokerEpoch, IncarnationId};
 use crate::base::mutants::Mutant;
 use crate::metadata::nodes::Boot;
@@ -20,7 +20,7 @@ const FILE: &str = "session.toml";
 struct Record {
     broker_epoch: i64,
     incarnation_id: String,
-    /// The run of the machine: as long as it is the same, the page cache is.
+    /// The run of the machine: as long as it is the same, the page cache is. Empty if it cannot be relied on.
     boot_id: String,
     /// Everything was flushed, and nothing was written afterwards.
     clean: bool,
@@ -58,12 +58,22 @@ pub fn note_registered(
     epoch: BrokerEpoch,
     incarnation: IncarnationId,
 ) -> io::Result<()> {
-    note(disk, data_dir, epoch, incarnation, false)
+    note(disk, data_dir, epoch, incarnation, Some(disk.boot()?), false)
+}
+
+/// Notes that what a run has written may not be there although the machine still runs: its disk failed.
+pub fn note_doubtful(
+    disk: &dyn Disk,
+    data_dir: &Path,
+    epoch: BrokerEpoch,
+    incarnation: IncarnationId,
+) -> io::Result<()> {
+    note(disk, data_dir, epoch, incarnation, None, false)
 }
 
 /// Notes that a run has flushed everything, after which it must not write any more.
 pub fn note_clean(disk: &dyn Disk, data_dir: &Path, epoch: BrokerEpoch, incarnation: IncarnationId) -> io::Result<()> {
-    note(disk, data_dir, epoch, incarnation, true)
+    note(disk, data_dir, epoch, incarnation, Some(disk.boot()?), true)
 }
 
 fn note(
@@ -71,9 +81,10 @@ fn note(
     data_dir: &Path,
     epoch: BrokerEpoch,
     incarnation: IncarnationId,
+    boot: Option<BootId>,
     clean: bool,
 ) -> io::Result<()> {
-    let boot_id = disk.boot()?.0.to_string();
+    let boot_id = boot.map_or_else(String::new, |boot| boot.0.to_string());
     let record = Record { broker_epoch: epoch.0, incarnation_id: incarnation.to_string(), boot_id, clean };
     let text = toml::to_string(&record).map_err(io::Error::other)?;
     disk.replace(&data_dir.join(FILE), text.as_bytes())

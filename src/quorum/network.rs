@@ -28,8 +28,11 @@ use crate::rpc::raft::raft_client::RaftClient;
 #[derive(Clone)]
 pub(super) struct Ways {
     network: Arc<dyn Network>,
-    peers: Arc<Mutex<BTreeMap<(RaftId, String), Arc<Peer>>>>,
+    peers: Arc<Mutex<Peers>>,
 }
+
+/// A connection for each member at each address it had.
+type Peers = BTreeMap<(RaftId, String), Arc<Peer>>;
 
 impl Ways {
     pub(super) fn new(network: Arc<dyn Network>) -> Self {

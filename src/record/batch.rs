@@ -6,6 +6,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::RecordError;
+use super::compression::{Compression, compress, decompress};
 use super::records::Records;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
@@ -111,6 +112,11 @@ impl BatchHeader {
         Offset(self.last_offset().0.saturating_add(1))
     }
 
+    /// When what marks a key as deleted may go itself: compaction writes it where the base timestamp was.
+    pub fn delete_horizon(&self) -> Option<WallMillis> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     pub fn has_producer(&self) -> bool {
         self.producer_id.0 >= 0
     }
@@ -125,6 +131,7 @@ impl Attributes {
     const APPEND_TIME: i16 = 1 << 3;
     const TRANSACTIONAL: i16 = 1 << 4;
     const CONTROL: i16 = 1 << 5;
+    const DELETE_HORIZON: i16 = 1 << 6;
 
     pub fn codec(self) -> Result<Codec, RecordError> {
         match self.0 & Self::CODEC {
@@ -148,6 +155,29 @@ impl Attributes {
 
     pub fn is_control(self) -> bool {
         self.0 & Self::CONTROL != 0
+    }
+
+    fn has_delete_horizon(self) -> bool {
+        self.0 & Self::DELETE_HORIZON != 0
+    }
+
+    pub(super) fn with_delete_horizon(self) -> Self {
+        Self(self.0 | Self::DELETE_HORIZON)
+    }
+
+    pub(super) fn without_delete_horizon(self) -> Self {
+        Self(self.0 & !Self::DELETE_HORIZON)
+    }
+
+    pub(super) fn with_codec(self, codec: Codec) -> Self {
+        let number = match codec {
+            Codec::None => 0,
+            Codec::Gzip => 1,
+            Codec::Snappy => 2,
+            Codec::Lz4 => 3,
+            Codec::Zstd => 4,
+        };
+        Self(self.0 & !Self::CODEC | number)
     }
 
     pub(super) fn with_append_time(self) -> Self {
@@ -220,9 +250,32 @@ impl Batch {
         Records::of(&self.header, &self.body)
     }
 
-    /// The records as bytes, compressed or not.
-    pub(super) fn body(&self) -> &Bytes {
-        &self.body
+    /// The records, decompressed if they must be; refused if that makes more than `most` bytes.
+    pub fn opened(&self, most: usize) -> Result<Records, RecordError> {
+        Ok(Records::over(&self.header, &self.opened_body(most)?))
+    }
+
+    /// The records as bytes, decompressed if they must be.
+    pub(super) fn opened_body(&self, most: usize) -> Result<Bytes, RecordError> {
+        match self.header.attributes.codec()? {
+            Codec::None => Ok(self.body.clone()),
+            codec => decompress(codec, &self.body, most).map(Bytes::from),
+        }
+    }
+
+    /// The same records in another packing.
+    pub fn repacked(&self, compression: Compression, most: usize) -> Result<Self, RecordError> {
+        Ok(Self::packed(self.header, self.opened_body(most)?, compression))
+    }
+
+    /// A batch of this header and these records, which are not compressed yet.
+    pub(super) fn packed(header: BatchHeader, body: Bytes, compression: Compression) -> Self {
+        let attributes = header.attributes.with_codec(compression.codec);
+        let body = match compression.codec {
+            Codec::None => body,
+            _ => Bytes::from(compress(compression, &body)),
+        };
+        Self::seal(BatchHeader { attributes, ..header }, body)
     }
 
     /// Whether the bytes are those the checksum was made of.

@@ -1,17 +1,21 @@
 //! Judges batches where they enter: from clients at the leader, from leaders at the follower.
 //!
-//! Invariants: what is accepted here no consumer stumbles over later, as far as can be seen without decompressing;
-//! nothing is allocated, and the work is bounded by the bytes that were sent.
+//! Invariants: what is accepted here no consumer stumbles over later, as far as can be seen without decompressing
+//! needlessly; the work is bounded by the bytes that were sent, and nothing is allocated unless they are decompressed.
 //!
-//! Absent on purpose: sequences and epochs of producers (the replica knows them), decompression.
+//! Absent on purpose: sequences and epochs of producers (the replica knows them).
 
 use bytes::Bytes;
 
 use super::RecordError;
 use super::batch::{Batch, BatchHeader, Codec, NO_TIMESTAMP};
+use super::compression::Compression;
 use super::records::RawRecord;
 use crate::base::clock::WallMillis;
 use crate::base::ids::Offset;
+
+/// What compressed records may expand to: far more than any client packs into a batch, and little enough to hold.
+pub const EXPANDED_BYTES_MAX: usize = 128 << 20;
 
 /// What a topic asks of the batches that clients send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +25,22 @@ pub struct Rules {
     /// A compacted topic needs the key of every record.
     pub keys_required: bool,
     pub timestamps: Timestamps,
+    /// `compression.type`, unless it is `producer`.
+    pub compression: Option<Compression>,
     pub now: WallMillis,
+}
+
+impl Rules {
+    /// Whether compressed records must be opened: to be packed otherwise, for their keys, or for their oldest time.
+    fn open(&self, codec: Codec) -> bool {
+        let old = matches!(self.timestamps, Timestamps::Create { before_max_ms, .. } if before_max_ms < i64::MAX);
+        self.repack(codec).is_some() || self.keys_required || old
+    }
+
+    /// How a batch of this codec is to be packed anew, if it is.
+    fn repack(&self, codec: Codec) -> Option<Compression> {
+        self.compression.filter(|wanted| wanted.codec != codec)
+    }
 }
 
 /// `message.timestamp.type`, and what goes with it.
@@ -35,22 +54,25 @@ pub enum Timestamps {
 
 /// The one batch that a client sent for a partition.
 ///
-/// A compressed batch is not opened: its timestamps are believed as its header tells them, its keys not looked for.
+/// A compressed batch is not opened unless a rule asks for it: its timestamps are believed as its header tells them.
 pub fn from_client(mut records: Bytes, rules: &Rules) -> Result<Batch, RecordError> {
     let mut batch = Batch::split_from(&mut records)?;
     if !records.is_empty() {
         return Err(RecordError::MoreThanOneBatch(records.len()));
     }
-    if batch.size() > rules.bytes_max {
-        return Err(RecordError::TooLarge { bytes: batch.size(), most: rules.bytes_max });
-    }
+    check_size(&batch, rules)?;
     batch.verify()?;
     check_header(batch.header())?;
     let codec = batch.header().attributes.codec()?;
-    let max_timestamp = match codec {
-        Codec::None => walk(&batch, rules)?,
-        _ => batch.header().max_timestamp,
-    };
+    let mut max_timestamp = batch.header().max_timestamp;
+    if codec == Codec::None || rules.open(codec) {
+        let body = batch.opened_body(EXPANDED_BYTES_MAX)?;
+        max_timestamp = walk(batch.header(), &body, rules)?;
+        if let Some(compression) = rules.repack(codec) {
+            batch = Batch::packed(*batch.header(), body, compression);
+            check_size(&batch, rules)?; // it may have grown
+        }
+    }
     match rules.timestamps {
         Timestamps::Append => batch.stamp(rules.now),
         Timestamps::Create { .. } => {
@@ -81,6 +103,13 @@ pub fn from_leader(mut records: Bytes) -> Result<Vec<Batch>, RecordError> {
     Ok(batches)
 }
 
+fn check_size(batch: &Batch, rules: &Rules) -> Result<(), RecordError> {
+    if batch.size() > rules.bytes_max {
+        return Err(RecordError::TooLarge { bytes: batch.size(), most: rules.bytes_max });
+    }
+    Ok(())
+}
+
 fn check_header(header: &BatchHeader) -> Result<(), RecordError> {
     if header.base_offset != Offset(0) {
         return Err(RecordError::BaseOffset(header.base_offset.0));
@@ -101,9 +130,8 @@ fn check_header(header: &BatchHeader) -> Result<(), RecordError> {
 }
 
 /// Walks the records once. Returns the largest timestamp among them.
-fn walk(batch: &Batch, rules: &Rules) -> Result<WallMillis, RecordError> {
-    let header = batch.header();
-    let mut rest = &batch.body()[..];
+fn walk(header: &BatchHeader, body: &[u8], rules: &Rules) -> Result<WallMillis, RecordError> {
+    let mut rest = body;
     let mut max_timestamp = NO_TIMESTAMP;
     // Ends early on a count that is too large: a record takes at least one byte.
     for record in 0..header.count {

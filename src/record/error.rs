@@ -31,6 +31,10 @@ pub enum RecordError {
     Sequence(i32),
     #[error("the records are compressed")]
     Compressed,
+    #[error("the records cannot be decompressed: {0}")]
+    NotDecompressed(String),
+    #[error("the records expand to more than {most} bytes")]
+    Expands { most: usize },
     #[error("record {record} is malformed: {what}")]
     Malformed { record: i32, what: &'static str },
     #[error("record {record} has the offset delta {offset_delta}")]
@@ -66,7 +70,7 @@ impl RecordError {
             }
             Self::OldFormat(_) => RecordErrorKind::UnsupportedFormat,
             Self::UnknownCodec(_) | Self::Compressed => RecordErrorKind::UnsupportedCompression,
-            Self::TooLarge { .. } => RecordErrorKind::TooLarge,
+            Self::TooLarge { .. } | Self::Expands { .. } => RecordErrorKind::TooLarge,
             Self::Timestamp { .. } | Self::AppendTime => RecordErrorKind::InvalidTimestamp,
             Self::MoreThanOneBatch(_)
             | Self::BaseOffset(_)
@@ -75,6 +79,7 @@ impl RecordError {
             | Self::ControlBatch
             | Self::Sequence(_)
             | Self::Malformed { .. }
+            | Self::NotDecompressed(_)
             | Self::OffsetDelta { .. }
             | Self::NoKey { .. } => RecordErrorKind::Invalid,
         }

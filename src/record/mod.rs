@@ -23,7 +23,9 @@
 //! What a leader writes lies outside the checksum. So a batch is checked once, where it enters the cluster, and the
 //! same bytes then serve the disk, the followers and the consumers.
 //!
-//! Absent on purpose: formats 0 and 1 (refused by name), compression (compressed records pass through unopened).
+//! Compressed records pass through unopened, unless a topic's settings or a look at the records ask for more.
+//!
+//! Absent on purpose: formats 0 and 1 (refused by name).
 //!
 //! Reading order: the batch, how one is judged, its records, how one is made.
 
@@ -37,6 +39,11 @@ pub mod check;
 
 mod records;
 pub use records::{Header, Headers, Record, Records};
+
+pub mod compression;
+
+mod rebuild;
+pub use rebuild::{Glance, Unpacked};
 
 mod builder;
 pub use builder::BatchBuilder;

@@ -44,9 +44,14 @@ pub struct Records {
 impl Records {
     pub(super) fn of(header: &BatchHeader, body: &Bytes) -> Result<Self, RecordError> {
         match header.attributes.codec()? {
-            Codec::None => Ok(Self { header: *header, rest: body.clone(), next: 0 }),
+            Codec::None => Ok(Self::over(header, body)),
             _ => Err(RecordError::Compressed),
         }
+    }
+
+    /// The records in a body that is not, or no longer, compressed.
+    pub(super) fn over(header: &BatchHeader, body: &Bytes) -> Self {
+        Self { header: *header, rest: body.clone(), next: 0 }
     }
 
     fn own(&self, raw: &RawRecord<'_>) -> Record {
@@ -106,6 +111,9 @@ pub(super) struct RawRecord<'a> {
     pub offset_delta: i32,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// All of it, its length included; and what follows its timestamp.
+    pub whole: &'a [u8],
+    pub after_timestamp: &'a [u8],
     headers: &'a [u8],
     header_count: i32,
 }
@@ -113,11 +121,14 @@ pub(super) struct RawRecord<'a> {
 impl<'a> RawRecord<'a> {
     /// Takes the next record off the front, or says what is wrong with it.
     pub(super) fn take(input: &mut &'a [u8]) -> Result<Self, &'static str> {
+        let from = *input;
         let length = varint::take_i32(input).ok_or("its length is cut off")?;
         let mut body = take_bytes(input, length).ok_or("it is longer than the batch")?;
         let (_attributes, rest) = body.split_first().ok_or("it is empty")?;
         body = rest;
+        let whole = &from[..from.len() - input.len()];
         let timestamp_delta = varint::take_i64(&mut body).ok_or("its timestamp is cut off")?;
+        let after_timestamp = body;
         let offset_delta = varint::take_i32(&mut body).ok_or("its offset delta is cut off")?;
         let key = take_nullable(&mut body).ok_or("its key is longer than the record")?;
         let value = take_nullable(&mut body).ok_or("its value is longer than the record")?;
@@ -132,7 +143,7 @@ impl<'a> RawRecord<'a> {
         if !body.is_empty() {
             return Err("bytes follow its last field");
         }
-        Ok(Self { timestamp_delta, offset_delta, key, value, headers, header_count })
+        Ok(Self { timestamp_delta, offset_delta, key, value, whole, after_timestamp, headers, header_count })
     }
 }
 

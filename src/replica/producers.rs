@@ -210,6 +210,11 @@ impl Producers {
         });
     }
 
+    /// Where the oldest transaction began that has not ended.
+    pub fn first_open_transaction(&self) -> Option<Offset> {
+        self.known.values().filter_map(|producer| producer.current_txn_first_offset).min()
+    }
+
     /// The rows of a snapshot, in ascending order of producer.
     pub fn export(&self) -> Vec<ProducerRow> {
         self.known.iter().flat_map(|(id, producer)| producer.rows(*id)).collect()

@@ -5,9 +5,11 @@
 
 mod admin;
 mod allocations;
+mod bench;
 mod clients;
 mod cluster;
 mod controller;
+mod doors;
 mod process;
 mod quorum;
 mod replication;

@@ -1,12 +1,15 @@
 //! What is done after a partition's lock was let go of: answers, wake-ups, errands.
 
+use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::Produced;
 use super::lead::LaneQueue;
+use super::watch::Watch;
 use crate::broker::{Errand, Errands, Partition, PartitionError};
+use crate::log::LogError;
 use crate::replica::StreamId;
 
 /// A producer that waits.
@@ -20,7 +23,7 @@ type Appender = oneshot::Sender<Result<Produced, PartitionError>>;
 pub(super) struct After {
     answers: Vec<(Writer, Result<(), PartitionError>)>,
     appends: Vec<(Appender, Result<Produced, PartitionError>)>,
-    wakes: Vec<Arc<Notify>>,
+    watches: Vec<Arc<Watch>>,
     lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
     errands: Vec<Errand>,
 }
@@ -34,12 +37,21 @@ impl After {
         self.appends.push((appender, outcome));
     }
 
-    pub(super) fn wake(&mut self, reader: Arc<Notify>) {
-        self.wakes.push(reader);
+    /// A reader has news of this partition.
+    pub(super) fn tell(&mut self, watch: Arc<Watch>) {
+        self.watches.push(watch);
     }
 
     pub(super) fn errand(&mut self, errand: Errand) {
         self.errands.push(errand);
+    }
+
+    /// A write that failed for want of anything but room leaves nobody sure of what is on the disk.
+    pub(super) fn on_log_error(&mut self, error: &LogError, partition: &Arc<Partition>) {
+        if let LogError::Io { path, source } = error {
+            let (path, source) = (path.clone(), io::Error::new(source.kind(), source.to_string()));
+            self.errand(Errand::DiskFailed(Arc::clone(partition), LogError::Io { path, source }));
+        }
     }
 
     pub(super) fn refuse(&mut self, stream: StreamId) {
@@ -62,7 +74,7 @@ impl After {
         for (appender, outcome) in self.appends {
             drop(appender.send(outcome));
         }
-        self.wakes.iter().for_each(|reader| reader.notify_one());
+        self.watches.iter().for_each(|watch| watch.fire());
         if !self.errands.is_empty() {
             errands.push(self.errands);
         }

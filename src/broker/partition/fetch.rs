@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
-use super::{Epochs, Partition, PartitionError, Reader, Role, State};
+use super::{Epochs, Partition, PartitionError, Role, Watch};
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::mutants::Mutant;
-use crate::base::time::Millis;
-use crate::log::{Read, ReadRequest, TimestampSearch};
+use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
-use crate::replica::waiters;
 
 /// Where and how a consumer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,9 +41,23 @@ pub struct Fetched {
 }
 
 impl Partition {
-    pub fn fetch(&self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
+    /// Reads once. Whoever brings a watch is told by it when there is more, and when another replica leads.
+    pub fn fetch(&self, from: &FetchFrom, watch: Option<&Arc<Watch>>) -> Result<Fetched, PartitionError> {
+        let (reading, fetched, request) = self.begin_fetch(from, watch)?;
+        Ok(Fetched { records: self.read_on(reading, request)?, ..fetched })
+    }
+
+    /// Under the lock it is only found out where the records are.
+    fn begin_fetch(
+        &self,
+        from: &FetchFrom,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<(Reading, Fetched, ReadRequest), PartitionError> {
         let mut state = self.lock();
         let state = &mut *state;
+        if let Some(watch) = watch {
+            state.watches.arm(watch);
+        }
         let leader = leading(&state.role, state.leader_hint)?;
         check_epoch(from.leader_epoch, leader.leader_epoch())?;
         let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
@@ -55,54 +65,36 @@ impl Partition {
             true => state.log.log_end(),
             false => bound(leader, from.isolation),
         };
-        let fetched = |records| Fetched {
-            records,
+        let fetched = Fetched {
+            records: nothing(from.offset),
             high_watermark: leader.high_watermark(),
             last_stable_offset: leader.last_stable_offset(),
             log_start: state.log.log_start(),
             diverging,
         };
-        if diverging.is_some() {
-            return Ok(fetched(nothing(from.offset)));
-        }
-        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
-        if from.offset > bound && from.offset <= state.log.log_end() {
-            return Ok(fetched(nothing(from.offset)));
-        }
         let request =
             ReadRequest { from: from.offset, until: bound, bytes_max: from.max_bytes, at_least_one: from.min_one };
-        let records = state.log.read(&request)?;
-        let log_start = state.log.log_start();
-        Ok(Fetched {
-            records,
-            high_watermark: leader.high_watermark(),
-            last_stable_offset: leader.last_stable_offset(),
-            log_start,
-            diverging: None,
-        })
+        // R7: between the high watermark and the log's end there is nothing to read yet, and nothing wrong.
+        let is_early = from.offset > bound && from.offset <= state.log.log_end();
+        if diverging.is_some() || is_early {
+            return Ok((Reading::Here(Slice::empty(from.offset)), fetched, request));
+        }
+        state.used = true;
+        Ok((state.log.read(&request)?, fetched, request))
     }
 
-    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads. Where a
-    /// leader is awaited, it is notified of that one.
-    pub fn wait_for(self: &Arc<Self>, offset: Offset, wake: &Arc<Notify>) -> WaitGuard {
-        let awaits_leader = self.awaits_leader();
-        let mut state = self.lock();
-        state.readers_seen += 1;
-        let number = state.readers_seen;
-        let reader = Reader { number, wake: Arc::clone(wake) };
-        let readable = match &state.role {
-            Role::Leading(leader) => Some(leader.high_watermark()),
-            Role::Following(_) if awaits_leader => Some(offset),
-            _ => None,
-        };
-        match readable {
-            Some(bound) if bound <= offset => {
-                let found = waiters::Fetched { bound, log_end: state.log.log_end(), bytes_missing: 1 };
-                state.readers.wait(found, Millis(u64::MAX), reader);
+    /// Reads what was found, without the lock. Where compaction has left nothing in a segment, the next one is looked
+    /// at.
+    pub(super) fn read_on(&self, mut reading: Reading, mut request: ReadRequest) -> Result<Read, PartitionError> {
+        loop {
+            match reading.cached()? {
+                Read::Ready(slice) if slice.size == 0 && slice.next > request.from && slice.next < request.until => {
+                    request.from = slice.next;
+                    reading = self.lock().log.read(&request)?;
+                }
+                read => return Ok(read),
             }
-            _ => wake.notify_one(),
         }
-        WaitGuard { partition: Arc::clone(self), number, wake: Arc::clone(wake) }
     }
 
     /// ListOffsets(EARLIEST).
@@ -159,27 +151,6 @@ impl Partition {
     }
 }
 
-/// A consumer waits; dropping this ends the wait.
-pub struct WaitGuard {
-    partition: Arc<Partition>,
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl Drop for WaitGuard {
-    fn drop(&mut self) {
-        let reader = Reader { number: self.number, wake: Arc::clone(&self.wake) };
-        self.partition.lock().readers.remove(&reader);
-    }
-}
-
-impl State {
-    /// How far consumers may read has moved.
-    pub(super) fn wake_readers(&mut self, bound: Offset, after: &mut super::After) {
-        self.readers.on_bound(bound, |reader| after.wake(reader.wake));
-    }
-}
-
 fn leading(role: &Role, hint: Option<(crate::base::ids::NodeId, LeaderEpoch)>) -> Result<&Leader, PartitionError> {
     match role {
         Role::Leading(leader) => Ok(leader),
@@ -209,5 +180,5 @@ fn divergence(epoch: LeaderEpoch, offset: Offset, epochs: &dyn EpochLookup) -> O
 }
 
 fn nothing(at: Offset) -> Read {
-    Read::Ready(crate::log::Slice { parts: Vec::new(), size: 0, next: at })
+    Read::Ready(Slice::empty(at))
 }

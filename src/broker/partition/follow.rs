@@ -59,17 +59,19 @@ impl Partition {
             if mind.on_data(data, &mut state.follower_effects) == Taken::Drop {
                 return Ok(());
             }
-            let appended = state.log.append_as_follower(batches, wall)?;
+            let appended = state.log.append_as_follower(batches, wall);
+            let appended = appended.inspect_err(|error| after.on_log_error(error, self))?;
             let high_watermark = mind.high_watermark();
             for batch in batches.iter().filter(|_| !Mutant::ProducersForgotten.lives()) {
                 state.producers.record(&info_of(batch), high_watermark, now);
             }
             mind.on_appended(state.log.log_end(), marks, &mut state.follower_effects);
+            state.enter_upkeep(self, after);
             if appended.rolled {
                 state.keep_snapshot();
-                state.flush_when_due(self, after);
+                state.upkeep_when_due(self, after);
             }
-            state.flush_if_promised(self, after);
+            state.flush_after_append(self, appended.rolled, now, after);
             Ok(())
         })
     }
@@ -144,7 +146,12 @@ impl State {
             FollowerEffect::ForgetEmptyEpochs => self.forget_empty_epochs(),
             FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
             FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
-            FollowerEffect::LogStart(log_start) => self.advance_start(log_start),
+            FollowerEffect::LogStart(log_start) => {
+                self.advance_start(log_start);
+                if self.log.has_dead_segments() {
+                    self.upkeep_when_due(partition, after);
+                }
+            }
             FollowerEffect::Fault(fault) => after.errand(Errand::Fault(Arc::clone(partition), fault)),
         }
     }

@@ -12,7 +12,7 @@ use super::after::After;
 use super::{Epochs, Partition, PartitionError, Role, State};
 use crate::base::ids::{LeaderEpoch, NodeId, Offset};
 use crate::broker::Errand;
-use crate::log::{Read, ReadRequest};
+use crate::log::{Read, ReadRequest, Reading, Slice};
 use crate::replica::StreamId;
 use crate::replica::effect::{Ack, LeaderEffect, Open, Opened, Opener};
 use crate::replica::follower::Marks;
@@ -61,6 +61,9 @@ pub struct Pulled {
     pub records: Read,
 }
 
+/// A read for a stream, and what is to be sent with it.
+type Begun = (Reading, ReadRequest, Pulled);
+
 impl Partition {
     /// A follower opens the partition on a stream of this lane.
     pub fn on_open(self: &Arc<Self>, from: Opener, open: &Open, lane: &Arc<LaneQueue>) -> Opened {
@@ -103,43 +106,43 @@ impl Partition {
 
     /// What there is to send on a stream; nothing if it is no longer open or has everything.
     pub fn pull(self: &Arc<Self>, stream: StreamId, bytes_max: usize) -> Result<Option<Pulled>, PartitionError> {
-        self.within(|state, after| {
-            let Role::Leading(leader) = &state.role else { return Ok(None) };
-            let Some(open) = state.streams.iter_mut().find(|open| open.id == stream) else { return Ok(None) };
-            open.offered = false;
-            let marks = Marks { high_watermark: leader.high_watermark(), log_start: state.log.log_start() };
-            let base_offset = open.sent_end;
-            let request = ReadRequest { from: base_offset, until: state.log.log_end(), bytes_max, at_least_one: true };
-            let records = state.log.read(&request)?;
-            let has_news = marks != open.sent || base_offset < state.log.log_end();
-            if !has_news {
-                return Ok(None);
-            }
-            open.sent = marks;
-            if let Read::Ready(slice) = &records {
-                open.sent_end = slice.next;
-                state.offer_to_followers(self, after);
-            }
-            let leader_epoch = leader_epoch(state);
-            Ok(Some(Pulled { leader_epoch, base_offset, marks, records }))
-        })
+        let Some((reading, request, pulled)) = self.begin_pull(stream, bytes_max)? else { return Ok(None) };
+        let records = self.read_on(reading, request)?;
+        if let Read::Ready(slice) = &records {
+            // Without records the follower stays where it is, whatever offsets compaction has emptied after it.
+            self.sent_to(stream, if slice.size > 0 { slice.next } else { pulled.base_offset });
+        }
+        Ok(Some(Pulled { records, ..pulled }))
     }
 
-    /// A cold read of this stream has been sent, up to here.
+    /// Under the lock it is only found out where the records are.
+    fn begin_pull(&self, stream: StreamId, bytes_max: usize) -> Result<Option<Begun>, PartitionError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Leading(leader) = &state.role else { return Ok(None) };
+        let Some(open) = state.streams.iter_mut().find(|open| open.id == stream) else { return Ok(None) };
+        let marks = Marks { high_watermark: leader.high_watermark(), log_start: state.log.log_start() };
+        let (leader_epoch, base_offset, until) = (leader.leader_epoch(), open.sent_end, state.log.log_end());
+        if marks == open.sent && base_offset >= until {
+            open.offered = false;
+            return Ok(None);
+        }
+        let request = ReadRequest { from: base_offset, until, bytes_max, at_least_one: true };
+        let reading = state.log.read(&request)?;
+        open.sent = marks;
+        let records = Read::Ready(Slice::empty(base_offset));
+        Ok(Some((reading, request, Pulled { leader_epoch, base_offset, marks, records })))
+    }
+
+    /// What was read for this stream has been sent, up to here: it may be offered again.
     pub fn sent_to(self: &Arc<Self>, stream: StreamId, end: Offset) {
         self.within(|state, after| {
             if let Some(open) = state.streams.iter_mut().find(|open| open.id == stream) {
                 open.sent_end = end;
+                open.offered = false;
             }
             state.offer_to_followers(self, after);
         });
-    }
-}
-
-fn leader_epoch(state: &State) -> LeaderEpoch {
-    match &state.role {
-        Role::Leading(leader) => leader.leader_epoch(),
-        _ => unreachable!("only a leader is pulled from"),
     }
 }
 
@@ -163,7 +166,7 @@ impl State {
             match effect {
                 LeaderEffect::HighWatermark(committed) => {
                     self.writers.on_high_watermark(committed, |writer| after.answer(writer, Ok(())));
-                    self.wake_readers(committed, after);
+                    self.watches.fire(after);
                     self.offer_to_followers(partition, after);
                 }
                 LeaderEffect::ProposeIsr(proposal) => after.errand(Errand::Propose(Arc::clone(partition), proposal)),

@@ -5,20 +5,25 @@
 //! lock was let go of.
 //!
 //! Reading order: this page (what a partition is, how it changes its role), `produce`, `fetch`, `park` (what waits for
-//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader).
+//! it to lead), `lead` (what followers ask of it), `follow` (what it asks of its leader), `upkeep` and `compact` (what
+//! goes).
 
 mod after;
+mod compact;
 mod fetch;
 mod follow;
 mod lead;
 mod park;
 mod produce;
 mod producers;
+mod upkeep;
+mod watch;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
@@ -35,17 +40,20 @@ use crate::replica::follower::{Follower, FollowerEffects, Leadership};
 use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
-use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
+use crate::replica::waiters::ProduceWaiters;
 use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
 use park::ParkedAppends;
+use watch::Watches;
 
-pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
+pub use fetch::{FetchFrom, Fetched, Isolation};
 pub use lead::{LaneQueue, Pulled};
 pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
+pub use upkeep::Deleted;
+pub use watch::{News, Watch};
 
 /// What all partitions of a node share.
 pub struct Surroundings {
@@ -110,6 +118,8 @@ pub struct Partition {
     pub topic: TopicId,
     pub name: Arc<str>,
     pub index: PartitionIndex,
+    /// Where its log lies.
+    pub folder: PathBuf,
     around: Arc<Surroundings>,
     state: Mutex<State>,
 }
@@ -124,28 +134,25 @@ struct State {
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
     /// Appends that wait for this replica to lead.
     parked: ParkedAppends,
-    /// Consumers that wait for something to read.
-    readers: FetchWaiters<Reader>,
-    readers_seen: u64,
+    /// Consumers that want to know when there is something new.
+    watches: Watches,
     /// The followers' streams, where this replica leads.
     streams: Vec<lead::Stream>,
     flush_is_due: bool,
+    /// When the oldest record that is not durable has waited long enough.
+    flush_at: Option<Millis>,
+    /// Who waits for a deletion on all replicas.
+    deleters: Vec<upkeep::Deleter>,
+    /// Upkeep has been asked for, or will look here by itself; somebody has used the log since it looked last.
+    upkeep_is_due: bool,
+    in_upkeep: bool,
+    used: bool,
+    /// Where the active segment began when compaction last failed.
+    not_compacted_at: Option<Offset>,
     leader_effects: LeaderEffects,
     follower_effects: FollowerEffects,
     /// Who leads, for those who come to the wrong broker.
     leader_hint: Option<(NodeId, LeaderEpoch)>,
-}
-
-/// A consumer's place among those who wait.
-struct Reader {
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl PartialEq for Reader {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
 }
 
 enum Role {
@@ -193,6 +200,7 @@ impl Partition {
     ) -> Arc<Self> {
         let ends = ends_of(&log);
         let high_watermark = high_watermark.max(ends.log_start).min(ends.end);
+        let folder = log.folder().to_path_buf();
         let state = State {
             log,
             role: Role::Following(Follower::new(ends, high_watermark)),
@@ -200,15 +208,20 @@ impl Partition {
             producers,
             writers: ProduceWaiters::default(),
             parked: ParkedAppends::default(),
-            readers: FetchWaiters::default(),
-            readers_seen: 0,
+            watches: Watches::default(),
             streams: Vec::new(),
             flush_is_due: false,
+            flush_at: None,
+            deleters: Vec::new(),
+            upkeep_is_due: false,
+            in_upkeep: false,
+            used: false,
+            not_compacted_at: None,
             leader_effects: LeaderEffects::new(),
             follower_effects: FollowerEffects::new(),
             leader_hint: None,
         };
-        Arc::new(Self { topic, name, index, around, state: Mutex::new(state) })
+        Arc::new(Self { topic, name, index, folder, around, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -234,6 +247,7 @@ impl Partition {
         self.within(|state, after| {
             match duty {
                 Duty::Lead(assignment) => {
+                    state.enter_upkeep(self, after);
                     state.lead(self.around.me, assignment, now, after)?;
                     state.append_parked(self, after);
                 }
@@ -271,6 +285,7 @@ impl Partition {
         self.within(|state, after| {
             state.settings = settings;
             state.log.set_options(settings.log);
+            state.upkeep_when_due(self, after);
             state.flush_if_promised(self, after);
             if let Role::Leading(leader) = &mut state.role {
                 leader.on_policy_changed(settings.policy, now, &mut state.leader_effects);
@@ -281,7 +296,10 @@ impl Partition {
     /// The time of an [`Errand::WakeAt`] has come.
     pub fn tick(self: &Arc<Self>) {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
+            if state.flush_at.is_some_and(|at| at <= now) {
+                state.flush_when_due(self, after);
+            }
             if let Role::Leading(leader) = &mut state.role {
                 leader.tick(now, &mut state.leader_effects);
             }
@@ -303,6 +321,7 @@ impl Partition {
     pub fn begin_flush(self: &Arc<Self>) -> Result<Flush, PartitionError> {
         self.within(|state, _| {
             state.flush_is_due = false;
+            state.flush_at = None;
             Ok(state.log.begin_flush()?)
         })
     }
@@ -343,10 +362,11 @@ impl Partition {
         Ok(())
     }
 
-    /// What the checkpoints keep: high watermark, recovery point, log start.
-    pub fn checkpoint(&self) -> [Offset; 3] {
+    /// What the checkpoints keep: high watermark, recovery point, log start, and how far it has been compacted.
+    pub fn checkpoint(&self) -> [Offset; 4] {
         let state = self.lock();
-        [state.role.high_watermark(), state.log.recovery_point(), state.log.log_start()]
+        let log = &state.log;
+        [state.role.high_watermark(), log.recovery_point(), log.log_start(), log.cleaned_to()]
     }
 
     /// Whether this replica leads, in which epoch, and how far its log reaches.
@@ -400,8 +420,10 @@ impl State {
         let Role::Leading(leader) = std::mem::replace(&mut self.role, Role::Changing) else { unreachable!("checked") };
         self.role = Role::Following(leader.resign());
         let hint = self.leader_hint;
+        let deleters = self.deleters.drain(..).map(upkeep::Deleter::into_writer);
+        deleters.for_each(|deleter| after.answer(deleter, Err(PartitionError::NotLeader { hint })));
         self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
-        self.readers.drain(|reader| after.wake(reader.wake));
+        self.watches.fire(after);
         self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
     }
 
@@ -409,6 +431,21 @@ impl State {
     fn settle(&mut self, partition: &Arc<Partition>, after: &mut After) {
         self.settle_leading(partition, after);
         self.settle_following(partition, after);
+        self.answer_deleters(after);
+    }
+
+    /// Something was appended: by when, or at once, it is to be durable.
+    fn flush_after_append(&mut self, partition: &Arc<Partition>, rolled: bool, now: Millis, after: &mut After) {
+        let waiting = self.log.log_end().0 - self.log.recovery_point().0;
+        let is_fsync = self.settings.policy.durability == Durability::Fsync;
+        if rolled || is_fsync || waiting >= self.settings.flush.records {
+            return self.flush_when_due(partition, after);
+        }
+        if let (Some(ms), None) = (self.settings.flush.ms, self.flush_at) {
+            let at = now.plus(ms);
+            self.flush_at = Some(at);
+            after.errand(Errand::WakeAt(Arc::clone(partition), at));
+        }
     }
 
     /// Where only what is on the disk counts, all that was written has to get there; also what an earlier process has

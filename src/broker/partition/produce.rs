@@ -76,22 +76,22 @@ impl State {
         wall: WallMillis,
         after: &mut After,
     ) -> Result<(Offset, Offset), PartitionError> {
-        let appended = self.log.append(batches, epoch, wall)?;
+        let appended = self.log.append(batches, epoch, wall);
+        let appended = appended.inspect_err(|error| after.on_log_error(error, partition))?;
         let high_watermark = self.role.high_watermark();
         for batch in &*batches {
             self.producers.record(&info_of(batch), high_watermark, now);
         }
+        self.enter_upkeep(partition, after);
         if appended.rolled {
             self.keep_snapshot();
-            self.flush_when_due(partition, after);
+            self.upkeep_when_due(partition, after);
         }
         let end = self.log.log_end();
-        let bytes = u32::try_from(appended.bytes).unwrap_or(u32::MAX);
-        self.readers.on_appended(end, bytes);
         if let Role::Leading(leader) = &mut self.role {
             leader.on_appended(end, now, &mut self.leader_effects);
         }
-        self.flush_if_promised(partition, after);
+        self.flush_after_append(partition, appended.rolled, now, after);
         self.offer_to_followers(partition, after);
         Ok((appended.base, appended.last))
     }

@@ -45,6 +45,7 @@ fn what_is_built_is_accepted() {
         bytes_max: size,
         keys_required: true,
         timestamps: Timestamps::Create { before_max_ms: i64::MAX, after_max_ms: 0 },
+        compression: None,
         now: WallMillis(999),
     };
     assert_eq!(from_client(Bytes::from(sent), &rules).map(|batch| batch.header().count), Ok(1000));

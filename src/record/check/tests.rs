@@ -10,6 +10,7 @@ const RULES: Rules = Rules {
     bytes_max: 1 << 20,
     keys_required: false,
     timestamps: Timestamps::Create { before_max_ms: i64::MAX, after_max_ms: 3_600_000 },
+    compression: None,
     now: NOW,
 };
 
@@ -199,4 +200,39 @@ fn no_mutation_of_a_batch_brings_a_judge_down() {
         }
         let _ = from_leader(Bytes::from(mutant));
     }
+}
+
+fn packed(batch: &Batch, codec: Codec) -> Bytes {
+    Bytes::from(bytes(&batch.repacked(Compression::of(codec), 1 << 20).expect("sound")))
+}
+
+#[test]
+fn a_topic_packs_batches_as_it_wants_them() {
+    let sent = sound().build();
+    for wanted in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let rules = Rules { compression: Some(Compression::of(wanted)), ..RULES };
+        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+            let taken = from_client(packed(&sent, codec), &rules).expect("sound");
+            taken.verify().expect("its checksum is its own");
+            assert_eq!(taken.header().attributes.codec(), Ok(wanted), "{codec:?}");
+            let records = |batch: &Batch| batch.opened(1 << 20).expect("sound").collect::<Result<Vec<_>, _>>();
+            assert_eq!(records(&taken), records(&sent), "{codec:?} to {wanted:?}");
+        }
+    }
+    let small = Rules { compression: Some(Compression::of(Codec::None)), bytes_max: 150, ..RULES };
+    let text = BatchBuilder::new().record(NOW, None, Some(&[b'a'; 1_000]), &[]).build();
+    let zstd = packed(&text, Codec::Zstd);
+    assert!(zstd.len() <= 150, "{} bytes", zstd.len());
+    assert!(matches!(from_client(zstd, &small), Err(RecordError::TooLarge { most: 150, .. })));
+}
+
+#[test]
+fn compressed_records_are_looked_at_where_a_rule_asks_for_it() {
+    let sent = packed(&sound().build(), Codec::Lz4);
+    from_client(sent.clone(), &RULES).expect("nobody asks");
+    let keys = Rules { keys_required: true, ..RULES };
+    assert_eq!(from_client(sent.clone(), &keys), Err(RecordError::NoKey { record: 2 }));
+    let old = Rules { timestamps: Timestamps::Create { before_max_ms: 4, after_max_ms: 5 }, ..RULES };
+    let refused = RecordError::Timestamp { record: 2, timestamp: NOW.0 - 5 };
+    assert_eq!(from_client(sent, &old), Err(refused));
 }

@@ -85,7 +85,7 @@ impl Asked {
         }
     }
 
-    /// Where this client reaches a broker: what it has registered for the listener that was dialled. If what this broker
+    /// Where this client reaches a broker: what it has registered for the listener that was dialled. If what this one
     /// has registered is a guess, the client is told the address that it dialled, which it can reach.
     pub fn endpoint(&self, node: &Node) -> Option<Endpoint> {
         let listener = node.listener(&self.door().listener)?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use dohle::base::ids::{
 };
 use dohle::base::time::Millis;
 use dohle::broker::{
-    Duty, Errand, Following, Home, Leading, Parked, Partition, PartitionError, Produced, ProducersFound, Surroundings,
-    TopicSettings,
+    Duty, Errand, FlushAfter, Following, Home, Keep, Leading, Parked, Partition, PartitionError, Produced,
+    ProducersFound, Surroundings, TopicSettings,
 };
 use dohle::config::Roles;
-use dohle::log::{After, Known, Log, LogOptions};
+use dohle::log::{After, Known, Log, LogOptions, Step};
 use dohle::metadata::nodes::{Boot, Registration};
 use dohle::metadata::record::FeatureLevel;
 use dohle::metadata::{Fact, Image};
@@ -36,6 +36,7 @@ use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot::Receiver;
 use tokio::time::{interval, timeout};
 use tonic::transport::Server;
 
@@ -66,6 +67,9 @@ pub struct Parts {
     /// Streams that were given up since the broker runs: each makes its partition wish to open again, after a rest.
     pub reopened: AtomicUsize,
     pub truncated: AtomicUsize,
+    /// While this is so, no flush comes to its end.
+    pub disk_hangs: AtomicBool,
+    waiting_flushes: Mutex<Vec<Arc<Partition>>>,
 }
 
 #[derive(Default)]
@@ -182,6 +186,12 @@ impl Cluster {
         self.folders[&id].path().join(format!("topic-{index}"))
     }
 
+    /// A broker that is dead loses a partition's files.
+    pub fn wipe(&self, id: NodeId, index: i32) {
+        assert!(!self.brokers.contains_key(&id), "broker {id} runs");
+        std::fs::remove_dir_all(self.log_folder(id, index)).unwrap();
+    }
+
     /// The bytes of a partition on the disk of a broker.
     pub fn bytes(&self, id: i32, index: i32) -> Vec<u8> {
         segment_bytes(&self.log_folder(NodeId(id), index))
@@ -270,13 +280,38 @@ impl Broker {
         self.partition(index).park(vec![batch(index, 1, bytes)], Acks::Leader)
     }
 
+    /// Appends one record with a key.
+    pub fn produce_key(&self, index: i32, key: &str, value: &[u8]) {
+        let batch = BatchBuilder::new().record(WallMillis(1), Some(key.as_bytes()), Some(value), &[]).build();
+        self.partition(index).produce(vec![batch], Acks::Leader).unwrap();
+    }
+
+    /// Does a pass of compaction over a partition, which must be worth it.
+    pub fn compact(&self, index: i32) {
+        let partition = self.partition(index);
+        let dirt = partition.dirt().unwrap().expect("there is something to compact");
+        let mut pass = partition.begin_compaction(&dirt, 1 << 20).unwrap().unwrap();
+        loop {
+            match pass.step().unwrap() {
+                Step::More { .. } => {}
+                Step::Swap(cleaned) => partition.swap(*cleaned).unwrap().unwrap().run().unwrap(),
+                Step::Done { cleaned_to } => return partition.compacted(cleaned_to),
+            }
+        }
+    }
+
     /// Appends, and waits until it is committed.
     pub fn produce_committed(&self, index: i32, records: usize, bytes: usize) {
         let produced = self.produce(index, records, bytes, Acks::All);
         if let Some(committed) = produced.committed {
-            let waited = waiting(async { timeout(PATIENCE, committed).await });
-            waited.expect("it is committed in time").expect("the partition answers").unwrap();
+            self.wait_for(committed);
         }
+    }
+
+    /// Waits for what a partition has promised to tell.
+    pub fn wait_for(&self, promise: Receiver<Result<(), PartitionError>>) {
+        let waited = waiting(async { timeout(PATIENCE, promise).await });
+        waited.expect("it comes in time").expect("the partition answers").unwrap();
     }
 }
 
@@ -315,8 +350,9 @@ impl Parts {
         let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)), reactors };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
-        let (reopened, truncated) = Default::default();
-        (Arc::new(Self { around, home, leading, following, reopened, truncated }), address)
+        let (reopened, truncated, disk_hangs, waiting_flushes) = Default::default();
+        let parts = Self { around, home, leading, following, reopened, truncated, disk_hangs, waiting_flushes };
+        (Arc::new(parts), address)
     }
 
     /// Does one errand, as the broker's runner does, with a controller that grants every wish.
@@ -337,11 +373,10 @@ impl Parts {
                 let partition_epoch = proposal.partition_epoch.next();
                 partition.on_proposal_outcome(&proposal, Outcome::Accepted { partition_epoch, isr });
             }
-            Errand::Flush(partition) => {
-                let flush = partition.begin_flush().unwrap();
-                flush.run().unwrap();
-                partition.flushed(&flush);
+            Errand::Flush(partition) if self.disk_hangs.load(Ordering::Relaxed) => {
+                self.waiting_flushes.lock().unwrap().push(partition);
             }
+            Errand::Flush(partition) => flush(&partition),
             Errand::WakeAt(partition, at) => {
                 let due = self.around.instant_of(at);
                 tokio::spawn(async move {
@@ -349,9 +384,27 @@ impl Parts {
                     partition.tick();
                 });
             }
+            Errand::Upkeep(_) => {} // the tests do it themselves
+            Errand::DiskFailed(_, cause) => panic!("the disk of this machine failed: {cause}"),
             Errand::Fault(_, fault) => panic!("no history of these tests may fault a replica: {fault}"),
         }
     }
+}
+
+impl Parts {
+    /// The disk answers again; says how many flushes it answers.
+    pub fn resume_disk(&self) -> usize {
+        self.disk_hangs.store(false, Ordering::Relaxed);
+        let waiting = std::mem::take(&mut *self.waiting_flushes.lock().unwrap());
+        waiting.iter().for_each(flush);
+        waiting.len()
+    }
+}
+
+fn flush(partition: &Arc<Partition>) {
+    let flush = partition.begin_flush().unwrap();
+    flush.run().unwrap();
+    partition.flushed(&flush);
 }
 
 async fn run_errands(parts: Arc<Parts>) {
@@ -394,10 +447,13 @@ fn directory(id: NodeId) -> DirectoryId {
 fn settings() -> TopicSettings {
     TopicSettings {
         log: LogOptions::default(),
+        keep: Keep::default(),
+        flush: FlushAfter::SEGMENT,
         policy: Policy { min_insync_replicas: 1, durability: Durability::Replicated, replica_lag_time_max_ms: 60_000 },
         message_bytes_max: 32 << 20,
         keys_required: false,
         timestamps: Timestamps::Create { before_max_ms: i64::MAX, after_max_ms: i64::MAX },
+        compression: None,
         producer_idle_ms: 60_000,
     }
 }

@@ -3,10 +3,12 @@
 
 mod cluster;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
-use dohle::broker::PartitionError;
+use dohle::broker::{FetchFrom, FlushAfter, Isolation, News, PartitionError, Watch};
+use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
 
@@ -152,6 +154,30 @@ fn what_is_parked_with_the_next_leader_is_appended_in_order_once_it_leads() {
 }
 
 #[test]
+fn who_reads_while_a_leader_is_missing_hears_of_the_next_one() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.kill(NodeId(1));
+    until("broker 2 misses its leader", || cluster.broker(2).partition(0).awaits_leader());
+    let news = Arc::new(News::default());
+    let from = FetchFrom {
+        offset: Offset(1),
+        max_bytes: 1,
+        min_one: true,
+        leader_epoch: None,
+        last_fetched_epoch: None,
+        isolation: Isolation::ReadUncommitted,
+    };
+    let told = cluster.broker(2).partition(0).fetch(&from, Some(&Watch::new(7, &news))).map(drop);
+    assert!(matches!(told, Err(PartitionError::NotLeader { .. })), "{told:?}");
+    assert!(news.take().is_empty(), "there is no news yet");
+    cluster.elect(0, 3, 1);
+    assert_eq!(news.take(), [7]);
+}
+
+#[test]
 fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
     let mut cluster = Cluster::of(3);
     cluster.create(0);
@@ -164,4 +190,111 @@ fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
     let hint = Some((NodeId(2), LeaderEpoch(1)));
     assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
     assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
+}
+
+#[test]
+fn records_that_a_leader_deletes_go_everywhere() {
+    let mut cluster = Cluster::of(3);
+    cluster.settings.log.segment_bytes = 5_000;
+    cluster.settings.keep.delete = Some(Retention::default());
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    for _ in 0..20 {
+        cluster.broker(1).produce_committed(0, 10, 100);
+    }
+    cluster.converge(0, 1);
+    let leader = cluster.broker(1).partition(0);
+    assert_eq!(leader.delete_before(Some(Offset(201))).err(), Some(PartitionError::OffsetOutOfRange));
+    assert!(matches!(cluster.broker(2).partition(0).delete_before(None), Err(PartitionError::NotLeader { .. })));
+
+    let deleted = leader.delete_before(Some(Offset(155))).expect("committed");
+    assert_eq!(deleted.log_start, Offset(155));
+    cluster.broker(1).wait_for(deleted.everywhere.expect("the followers are to be waited for"));
+    assert_eq!(leader.low_watermark(), Ok(Offset(155)));
+    assert!(leader.delete_before(Some(Offset(3))).expect("it is deleted already").everywhere.is_none());
+
+    let before = leader.size();
+    for broker in cluster.brokers.values() {
+        let partition = broker.partition(0);
+        assert_eq!(partition.log_ends().log_start, Offset(155));
+        assert!(partition.expire().expect("sound"), "whole segments lie below the new start");
+        partition.retire().expect("sound").0.run().expect("they are there");
+        assert!(partition.size() < before / 2, "{} of {before} bytes are left", partition.size());
+    }
+    cluster.broker(1).produce_committed(0, 1, 100);
+}
+
+#[test]
+fn with_fsync_nothing_is_committed_before_every_disk_has_it() {
+    let mut cluster = Cluster::of(3);
+    cluster.settings.policy.durability = Durability::Fsync;
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    for slow in [2, 1] {
+        cluster.broker(slow).parts().disk_hangs.store(true, Ordering::Relaxed);
+        let before = cluster.broker(1).partition(0).checkpoint()[0];
+        let mut waiting: Vec<_> =
+            (0..10).filter_map(|_| cluster.broker(1).produce(0, 1, 100, Acks::All).committed).collect();
+        assert_eq!(waiting.len(), 10);
+        let end = cluster.broker(1).end(0);
+        until("all have it in memory, and all but one on the disk", || {
+            let ends = cluster.brokers.values().map(|broker| (broker.id.0, broker.partition(0).log_ends()));
+            ends.into_iter().all(|(id, ends)| ends.end == end && (id == slow || ends.flushed_end == end))
+        });
+        assert_eq!(cluster.broker(1).partition(0).checkpoint()[0], before, "broker {slow} could lose it");
+        assert!(waiting.iter_mut().all(|committed| committed.try_recv().is_err()));
+        let flushes = cluster.broker(slow).parts().resume_disk();
+        assert_eq!(flushes, 1, "ten batches were waiting for one flush");
+        waiting.into_iter().for_each(|committed| cluster.broker(1).wait_for(committed));
+    }
+}
+
+#[test]
+fn a_new_follower_copies_a_compacted_log_with_its_gaps() {
+    let mut cluster = Cluster::of(2);
+    cluster.settings.log.segment_bytes = 5_000;
+    cluster.settings.log.tail_bytes = 0; // or what was replaced could come from memory
+    cluster.settings.keep.compact =
+        Some(CompactionRules { dirty_millionths_min: 0, lag_ms_min: 0, lag_ms_max: i64::MAX, delete_retention_ms: 0 });
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    for number in 0..200 {
+        cluster.broker(1).produce_key(0, &format!("key {}", number % 7), &[0; 100]);
+    }
+    cluster.broker(1).produce_committed(0, 1, 10);
+    let (leader, full) = (cluster.broker(1).partition(0), cluster.bytes(1, 0).len());
+    until("what is closed is durable and committed", || {
+        leader.dirt().unwrap().is_some_and(|dirt| dirt.until > Offset(150))
+    });
+    cluster.broker(1).compact(0);
+    assert!(leader.size() < full as u64 / 3, "{} of {full} bytes are left", leader.size());
+
+    cluster.kill(NodeId(2));
+    cluster.wipe(NodeId(2), 0);
+    cluster.start(NodeId(2));
+    cluster.open(NodeId(2), 0);
+    cluster.tell(NodeId(2), 0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 10);
+    cluster.converge(0, 1);
+    assert_eq!(cluster.broker(2).end(0), Offset(202));
+}
+
+#[test]
+fn what_may_wait_to_be_durable_waits_no_longer_than_it_may() {
+    for flush in [FlushAfter { ms: Some(20), records: i64::MAX }, FlushAfter { ms: None, records: 10 }] {
+        let mut cluster = Cluster::of(2);
+        cluster.settings.flush = flush;
+        cluster.create(0);
+        cluster.elect(0, 1, 0);
+        cluster.broker(1).produce_committed(0, 9, 100);
+        if flush.ms.is_none() {
+            assert_eq!(cluster.broker(1).partition(0).log_ends().flushed_end, Offset(0), "nine are not ten");
+            cluster.broker(1).produce_committed(0, 1, 100);
+        }
+        for broker in cluster.brokers.values() {
+            let ends = || broker.partition(0).log_ends();
+            until("all is on the disk", || ends().flushed_end == ends().end && ends().end > Offset(8));
+        }
+    }
 }
