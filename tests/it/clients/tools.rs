@@ -178,7 +178,7 @@ pub(super) fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &s
 }
 
 /// The script that runs Kafka's programs, once it has fetched them.
-fn kafka_tools() -> Command {
+pub(super) fn kafka_tools() -> Command {
     static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
     let script = SCRIPT.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/kafka-tools.sh");
