@@ -33,6 +33,9 @@
 //!   batch (`record/check.rs`) → `broker/partition/produce.rs`: under one short lock the mind judges (`replica`), the
 //!   log appends (`log`) → followers' lanes are told (`broker/leading.rs`) ⇢ they append and acknowledge
 //!   (`broker/following.rs`) → the high watermark moves, whoever waited is answered.
+//! - **Fetch**: `api/fetch.rs` takes the reader's session out of its cache (`fetching/cache.rs`); it looks only at the
+//!   partitions that have news (`fetching/session.rs` → `broker/partition/fetch.rs`); the others are watched
+//!   (`broker/partition/watch.rs`) and say so when their high watermark moves.
 //! - **CreateTopics**: `api/create_topics.rs` → `broker/link.rs` ⇢ `server/grpc/controller.rs` → `quorum/active.rs`
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.

@@ -179,6 +179,9 @@ pub const KAFKA_CONNECTION_BYTES_FREE: usize = 64 * 1024;
 /// Bytes of requests that all Kafka connections together may hold beyond that; who needs more waits.
 pub const KAFKA_REQUEST_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Bytes of answers to all Kafka connections together after which nobody is given a second one, and reads are small.
+pub const KAFKA_ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// How long a Kafka connection may wait for a part of those bytes in the middle of a request. It holds some itself, so
 /// if all waited longer, none could go on.
 pub const KAFKA_MEMORY_WAIT_MS_MAX: u64 = 10_000;
@@ -196,6 +199,12 @@ pub const KAFKA_CONNECTIONS_MAX: usize = 1_000_000;
 
 /// How long a client may have us wait for an active controller.
 pub const KAFKA_COMMAND_PATIENCE_MS_MAX: u64 = 5 * 60_000;
+
+/// A fetch session that was used within this time is not driven out by others; Kafka's number.
+pub const KAFKA_FETCH_SESSION_SAFE_MS: u64 = 120_000;
+
+/// How long a change of configuration waits for an active controller: its requests do not say.
+pub const KAFKA_ALTER_PATIENCE_MS: i32 = 30_000;
 
 /// How long a client that asks for a topic which is not there waits for its creation.
 pub const KAFKA_AUTO_CREATE_PATIENCE_MS: i32 = 2_000;

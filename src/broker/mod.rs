@@ -48,8 +48,8 @@ pub use lanes::Home;
 pub use leading::Leading;
 pub use link::SubmitError;
 pub use partition::{
-    Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, Parked, Partition, Produced, ProducersFound, Pulled,
-    Surroundings, WaitGuard,
+    Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, News, Parked, Partition, Produced, ProducersFound, Pulled,
+    Surroundings, Watch,
 };
 pub use partitions::Partitions;
 pub use session::{Joining, Note};

@@ -430,6 +430,7 @@ fn encode_config_alteration(it: &ConfigAlteration) -> proto::ConfigAlteration {
     proto::ConfigAlteration {
         target: Some(encode_config_target(&it.target)),
         operations: it.operations.iter().map(operation).collect(),
+        replaces: it.replaces,
     }
 }
 
@@ -447,6 +448,7 @@ fn decode_config_alteration(it: proto::ConfigAlteration) -> Result<ConfigAlterat
     Ok(ConfigAlteration {
         target: decode_config_target(it.target)?,
         operations: it.operations.into_iter().map(operation).collect::<Result<_, _>>()?,
+        replaces: it.replaces,
     })
 }
 

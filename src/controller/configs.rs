@@ -24,6 +24,8 @@ pub struct AlterConfigs {
 pub struct ConfigAlteration {
     pub target: ConfigTarget,
     pub operations: Vec<(String, ConfigOperation)>,
+    /// What the operations do not name is deleted.
+    pub replaces: bool,
 }
 
 /// Whom a change is for, as clients say it.
@@ -63,21 +65,13 @@ pub(super) fn alter(draft: &mut Draft<'_>, request: &AlterConfigs) -> Vec<Altere
 
 fn alter_one(draft: &mut Draft<'_>, resource: &ConfigAlteration) -> Result<(), Refused> {
     let scope = find(draft, &resource.target)?;
-    let mut wanted: BTreeMap<&str, Option<String>> = BTreeMap::new();
-    for (key, operation) in &resource.operations {
-        let value = outcome(draft.image().configs().value(scope, key), operation);
-        check(draft, scope, key, value.as_deref())?;
-        if wanted.insert(key, value).is_some() {
-            return Err(Refusal::InvalidRequest.because(format!("the request changes {key} more than once")));
-        }
-    }
+    let wanted = wanted(draft, scope, resource)?;
     let mut decides_about_replicas = false;
     for (key, value) in wanted {
-        if draft.image().configs().value(scope, key) == value.as_deref() {
+        if draft.image().configs().value(scope, &key) == value.as_deref() {
             continue;
         }
-        decides_about_replicas |= [MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION].contains(&key);
-        let key = key.to_owned();
+        decides_about_replicas |= [MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION].contains(&key.as_str());
         draft.record(match value {
             Some(value) => Fact::ConfigSet { scope, key, value },
             None => Fact::ConfigUnset { scope, key },
@@ -87,6 +81,30 @@ fn alter_one(draft: &mut Draft<'_>, resource: &ConfigAlteration) -> Result<(), R
         settle(draft, scope);
     }
     Ok(())
+}
+
+/// What is to be set and unset.
+fn wanted(
+    draft: &Draft<'_>,
+    scope: ConfigScope,
+    resource: &ConfigAlteration,
+) -> Result<BTreeMap<String, Option<String>>, Refused> {
+    let mut wanted = BTreeMap::new();
+    for (key, operation) in &resource.operations {
+        let value = outcome(draft, scope, key, operation)?;
+        if wanted.insert(key.clone(), value).is_some() {
+            return Err(Refusal::InvalidRequest.because(format!("the request changes {key} more than once")));
+        }
+    }
+    if resource.replaces {
+        for (key, _) in draft.image().configs().of(scope) {
+            wanted.entry(key.to_owned()).or_default();
+        }
+    }
+    for (key, value) in &wanted {
+        check(draft, scope, key, value.as_deref())?;
+    }
+    Ok(wanted)
 }
 
 fn find(draft: &Draft<'_>, target: &ConfigTarget) -> Result<ConfigScope, Refused> {
@@ -101,32 +119,53 @@ fn find(draft: &Draft<'_>, target: &ConfigTarget) -> Result<ConfigScope, Refused
 }
 
 /// The value after an operation.
-fn outcome(present: Option<&str>, operation: &ConfigOperation) -> Option<String> {
-    let members = |list: &str| -> Vec<String> {
-        list.split(',').map(str::trim).filter(|member| !member.is_empty()).map(str::to_owned).collect()
+fn outcome(
+    draft: &Draft<'_>,
+    scope: ConfigScope,
+    key: &str,
+    operation: &ConfigOperation,
+) -> Result<Option<String>, Refused> {
+    let (change, is_append) = match operation {
+        ConfigOperation::Set(value) => return Ok(Some(value.clone())),
+        ConfigOperation::Delete => return Ok(None),
+        ConfigOperation::Append(more) => (members(more), true),
+        ConfigOperation::Subtract(fewer) => (members(fewer), false),
     };
-    let present = members(present.unwrap_or_default());
-    match operation {
-        ConfigOperation::Set(value) => Some(value.clone()),
-        ConfigOperation::Delete => None,
-        ConfigOperation::Append(more) => {
-            let new = members(more).into_iter().filter(|member| !present.contains(member));
-            Some(present.iter().cloned().chain(new).collect::<Vec<_>>().join(","))
-        }
-        ConfigOperation::Subtract(fewer) => {
-            let fewer = members(fewer);
-            Some(present.into_iter().filter(|member| !fewer.contains(member)).collect::<Vec<_>>().join(","))
-        }
+    let Some(default) = (draft.env.list_default)(scope, key) else {
+        return Err(Refusal::InvalidConfig.because(format!("{key} is no list: it can be set, but not added to")));
+    };
+    let mut list = members(draft.image().configs().value(scope, key).unwrap_or(&default));
+    if is_append {
+        let new: Vec<String> = change.into_iter().filter(|member| !list.contains(member)).collect();
+        list.extend(new);
+    } else {
+        list.retain(|member| !change.contains(member));
     }
+    Ok(Some(list.join(",")))
 }
 
+fn members(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|member| !member.is_empty()).map(str::to_owned).collect()
+}
+
+/// As in Kafka, what is wrong with a topic is INVALID_CONFIG, with a broker INVALID_REQUEST.
 fn check(draft: &Draft<'_>, scope: ConfigScope, key: &str, value: Option<&str>) -> Result<(), Refused> {
     if key == MIN_INSYNC_REPLICAS && matches!(scope, ConfigScope::Node(_)) {
         let why = "leaders and controller must agree on min.insync.replicas: set it for the cluster or for a topic";
         return Err(Refusal::InvalidConfig.because(why));
     }
-    let Some(value) = value else { return Ok(()) };
-    (draft.env.check_config)(scope, key, value).map_err(|why| Refusal::InvalidConfig.because(why))
+    let Some(value) = value else {
+        if key == MIN_INSYNC_REPLICAS && scope == ConfigScope::Cluster {
+            let why = "the cluster's min.insync.replicas can be changed, but not taken away";
+            return Err(Refusal::InvalidConfig.because(why));
+        }
+        return Ok(());
+    };
+    let refusal = match scope {
+        ConfigScope::Topic(_) => Refusal::InvalidConfig,
+        ConfigScope::Cluster | ConfigScope::Node(_) => Refusal::InvalidRequest,
+    };
+    (draft.env.check_config)(scope, key, value).map_err(|why| refusal.because(why))
 }
 
 /// Applies new rules to the partitions they are for. An ELR that the new min ISR no longer protects is given up in the

@@ -137,6 +137,8 @@ pub struct Env<'a> {
     pub defaults: Defaults,
     /// Says what is wrong with a value of a key.
     pub check_config: &'a dyn Fn(ConfigScope, &str, &str) -> Result<(), String>,
+    /// What a list has in it while nobody has set it; nothing for a key that is no list.
+    pub list_default: &'a dyn Fn(ConfigScope, &str) -> Option<String>,
 }
 
 /// What a topic gets that does not ask for anything else.

@@ -215,6 +215,7 @@ impl Active {
                 seed: u128::from_le_bytes(seed),
                 defaults: self.charter.defaults,
                 check_config: &settings::check,
+                list_default: &settings::list_default,
             };
             drafted.take(asked, &env);
         }

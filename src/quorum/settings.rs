@@ -1,6 +1,6 @@
 //! Whether a configuration may be set while the cluster runs, and to that value.
 
-use crate::config::key::{Key, Scope};
+use crate::config::key::{Key, Kind, Scope};
 use crate::config::table;
 use crate::metadata::configs::ConfigScope;
 
@@ -13,6 +13,15 @@ pub(super) fn check(scope: ConfigScope, name: &str, value: &str) -> Result<(), S
         ConfigScope::Cluster | ConfigScope::Node(_) => dynamic(scope, name)?,
     };
     key.parse(value).map(drop).map_err(|bad| bad.to_string())
+}
+
+/// What a list has in it while nobody has set it; nothing for a key that is no list.
+pub(super) fn list_default(scope: ConfigScope, name: &str) -> Option<String> {
+    let key = match scope {
+        ConfigScope::Topic(_) => table::topic_key(name),
+        ConfigScope::Cluster | ConfigScope::Node(_) => table::server_key(name),
+    };
+    key.filter(|key| key.kind == Kind::List).map(|key| key.default().to_string())
 }
 
 fn dynamic(scope: ConfigScope, name: &str) -> Result<&'static Key, String> {
@@ -39,5 +48,7 @@ mod tests {
         assert!(check(topic, "node.id", "1").unwrap_err().contains("not a configuration of topics"));
         assert!(check(node, "no.such.key", "1").unwrap_err().contains("not a configuration of brokers"));
         assert!(check(node, "node.id", "1").unwrap_err().contains("read when a node starts"));
+        assert_eq!(list_default(topic, "cleanup.policy").as_deref(), Some("delete"));
+        assert_eq!(list_default(topic, "retention.ms"), None);
     }
 }

@@ -36,15 +36,21 @@ fetch() {
 main_class() {
     local tools=org.apache.kafka.tools
     case $1 in
+        kafka-broker-api-versions) echo $tools.BrokerApiVersionsCommand ;;
+        kafka-cluster) echo $tools.ClusterTool ;;
+        kafka-configs) echo kafka.admin.ConfigCommand ;;
         kafka-console-consumer) echo $tools.consumer.ConsoleConsumer ;;
         kafka-console-producer) echo $tools.ConsoleProducer ;;
         kafka-delete-records) echo $tools.DeleteRecordsCommand ;;
         kafka-dump-log) echo $tools.DumpLogSegments ;;
         kafka-get-offsets) echo $tools.GetOffsetShell ;;
+        kafka-leader-election) echo $tools.LeaderElectionCommand ;;
         kafka-log-dirs) echo $tools.LogDirsCommand ;;
+        kafka-producer-perf-test) echo $tools.ProducerPerformance ;;
         kafka-server-start) echo kafka.Kafka ;;
         kafka-storage) echo kafka.tools.StorageTool ;;
         kafka-topics) echo $tools.TopicCommand ;;
+        kafka-transactions) echo $tools.TransactionsCommand ;;
         kafka-verifiable-producer) echo $tools.VerifiableProducer ;;
         *.*) echo "$1" ;;
         *) echo "kafka-tools.sh: no program $1 is known here; its main class would be" >&2 && exit 2 ;;

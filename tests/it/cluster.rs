@@ -88,6 +88,11 @@ impl Cluster {
         servers.next().expect("a node of the cluster runs").until(what, holds);
     }
 
+    /// The process of a node that runs.
+    pub fn process(&self, id: usize) -> u32 {
+        self.nodes[id - 1].server.as_ref().expect("a node that is asked about runs").id()
+    }
+
     /// Where a node keeps a partition.
     pub fn partition_folder(&self, id: usize, partition: &str) -> PathBuf {
         self.data_directory(id).join("log").join(partition)

@@ -8,6 +8,7 @@ mod allocations;
 mod clients;
 mod cluster;
 mod controller;
+mod doors;
 mod process;
 mod quorum;
 mod replication;

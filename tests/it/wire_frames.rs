@@ -108,6 +108,11 @@ fn recorded() -> Vec<Recorded> {
     frames
 }
 
+/// The frames in which clients asked.
+pub fn recorded_requests() -> Vec<Bytes> {
+    recorded().into_iter().filter(|frame| frame.is_request).map(|frame| frame.bytes).collect()
+}
+
 #[test]
 fn recorded_frames_decode_completely_and_encode_to_the_same_bytes() {
     let mut differ = BTreeSet::new();
@@ -277,7 +282,8 @@ fn body(frame: Recorded) -> Option<(ApiKey, i16, Bytes)> {
     Some((api, version, body))
 }
 
-fn mutate(body: &Bytes, random: &mut Random) -> Bytes {
+/// Spoils bytes in one to three places.
+pub fn mutate(body: &Bytes, random: &mut Random) -> Bytes {
     let mut bytes = body.to_vec();
     for _ in 0..=random.below(3) {
         let at = random.below(bytes.len().max(1));

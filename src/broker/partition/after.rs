@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::Produced;
 use super::lead::LaneQueue;
+use super::watch::Watch;
 use crate::broker::{Errand, Errands, Partition, PartitionError};
 use crate::log::LogError;
 use crate::replica::StreamId;
@@ -22,7 +23,7 @@ type Appender = oneshot::Sender<Result<Produced, PartitionError>>;
 pub(super) struct After {
     answers: Vec<(Writer, Result<(), PartitionError>)>,
     appends: Vec<(Appender, Result<Produced, PartitionError>)>,
-    wakes: Vec<Arc<Notify>>,
+    watches: Vec<Arc<Watch>>,
     lanes: Vec<(Arc<LaneQueue>, StreamId, Arc<Partition>)>,
     errands: Vec<Errand>,
 }
@@ -36,8 +37,9 @@ impl After {
         self.appends.push((appender, outcome));
     }
 
-    pub(super) fn wake(&mut self, reader: Arc<Notify>) {
-        self.wakes.push(reader);
+    /// A reader has news of this partition.
+    pub(super) fn tell(&mut self, watch: Arc<Watch>) {
+        self.watches.push(watch);
     }
 
     pub(super) fn errand(&mut self, errand: Errand) {
@@ -72,7 +74,7 @@ impl After {
         for (appender, outcome) in self.appends {
             drop(appender.send(outcome));
         }
-        self.wakes.iter().for_each(|reader| reader.notify_one());
+        self.watches.iter().for_each(|watch| watch.fire());
         if !self.errands.is_empty() {
             errands.push(self.errands);
         }

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
-use super::{Epochs, Partition, PartitionError, Reader, Role, State};
+use super::{Epochs, Partition, PartitionError, Role, Watch};
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::mutants::Mutant;
-use crate::base::time::Millis;
 use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
-use crate::replica::waiters;
 
 /// Where and how a consumer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,15 +41,23 @@ pub struct Fetched {
 }
 
 impl Partition {
-    pub fn fetch(&self, from: &FetchFrom) -> Result<Fetched, PartitionError> {
-        let (reading, fetched, request) = self.begin_fetch(from)?;
+    /// Reads once. Whoever brings a watch is told by it when there is more, and when another replica leads.
+    pub fn fetch(&self, from: &FetchFrom, watch: Option<&Arc<Watch>>) -> Result<Fetched, PartitionError> {
+        let (reading, fetched, request) = self.begin_fetch(from, watch)?;
         Ok(Fetched { records: self.read_on(reading, request)?, ..fetched })
     }
 
     /// Under the lock it is only found out where the records are.
-    fn begin_fetch(&self, from: &FetchFrom) -> Result<(Reading, Fetched, ReadRequest), PartitionError> {
+    fn begin_fetch(
+        &self,
+        from: &FetchFrom,
+        watch: Option<&Arc<Watch>>,
+    ) -> Result<(Reading, Fetched, ReadRequest), PartitionError> {
         let mut state = self.lock();
         let state = &mut *state;
+        if let Some(watch) = watch {
+            state.watches.arm(watch);
+        }
         let leader = leading(&state.role, state.leader_hint)?;
         check_epoch(from.leader_epoch, leader.leader_epoch())?;
         let diverging = from.last_fetched_epoch.and_then(|epoch| divergence(epoch, from.offset, &Epochs(&state.log)));
@@ -91,29 +95,6 @@ impl Partition {
                 read => return Ok(read),
             }
         }
-    }
-
-    /// Has `wake` notified once more than up to `offset` can be read here, or this replica no longer leads. Where a
-    /// leader is awaited, it is notified of that one.
-    pub fn wait_for(self: &Arc<Self>, offset: Offset, wake: &Arc<Notify>) -> WaitGuard {
-        let awaits_leader = self.awaits_leader();
-        let mut state = self.lock();
-        state.readers_seen += 1;
-        let number = state.readers_seen;
-        let reader = Reader { number, wake: Arc::clone(wake) };
-        let readable = match &state.role {
-            Role::Leading(leader) => Some(leader.high_watermark()),
-            Role::Following(_) if awaits_leader => Some(offset),
-            _ => None,
-        };
-        match readable {
-            Some(bound) if bound <= offset => {
-                let found = waiters::Fetched { bound, log_end: state.log.log_end(), bytes_missing: 1 };
-                state.readers.wait(found, Millis(u64::MAX), reader);
-            }
-            _ => wake.notify_one(),
-        }
-        WaitGuard { partition: Arc::clone(self), number, wake: Arc::clone(wake) }
     }
 
     /// ListOffsets(EARLIEST).
@@ -167,27 +148,6 @@ impl Partition {
     /// How many bytes the log has, for who describes log folders.
     pub fn size(&self) -> u64 {
         self.lock().log.size()
-    }
-}
-
-/// A consumer waits; dropping this ends the wait.
-pub struct WaitGuard {
-    partition: Arc<Partition>,
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl Drop for WaitGuard {
-    fn drop(&mut self) {
-        let reader = Reader { number: self.number, wake: Arc::clone(&self.wake) };
-        self.partition.lock().readers.remove(&reader);
-    }
-}
-
-impl State {
-    /// How far consumers may read has moved.
-    pub(super) fn wake_readers(&mut self, bound: Offset, after: &mut super::After) {
-        self.readers.on_bound(bound, |reader| after.wake(reader.wake));
     }
 }
 

@@ -166,7 +166,7 @@ impl State {
             match effect {
                 LeaderEffect::HighWatermark(committed) => {
                     self.writers.on_high_watermark(committed, |writer| after.answer(writer, Ok(())));
-                    self.wake_readers(committed, after);
+                    self.watches.fire(after);
                     self.offer_to_followers(partition, after);
                 }
                 LeaderEffect::ProposeIsr(proposal) => after.errand(Errand::Propose(Arc::clone(partition), proposal)),

@@ -17,12 +17,13 @@ mod park;
 mod produce;
 mod producers;
 mod upkeep;
+mod watch;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
@@ -39,18 +40,20 @@ use crate::replica::follower::{Follower, FollowerEffects, Leadership};
 use crate::replica::isr::{Outcome, Proposal, Standing};
 use crate::replica::leader::{Assignment, Leader, LeaderEffects};
 use crate::replica::producers::Producers;
-use crate::replica::waiters::{FetchWaiters, ProduceWaiters};
+use crate::replica::waiters::ProduceWaiters;
 use crate::replica::{Durability, LogEnds, StreamId};
 
 use after::After;
 use park::ParkedAppends;
+use watch::Watches;
 
-pub use fetch::{FetchFrom, Fetched, Isolation, WaitGuard};
+pub use fetch::{FetchFrom, Fetched, Isolation};
 pub use lead::{LaneQueue, Pulled};
 pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
 pub use upkeep::Deleted;
+pub use watch::{News, Watch};
 
 /// What all partitions of a node share.
 pub struct Surroundings {
@@ -131,9 +134,8 @@ struct State {
     writers: ProduceWaiters<oneshot::Sender<Result<(), PartitionError>>>,
     /// Appends that wait for this replica to lead.
     parked: ParkedAppends,
-    /// Consumers that wait for something to read.
-    readers: FetchWaiters<Reader>,
-    readers_seen: u64,
+    /// Consumers that want to know when there is something new.
+    watches: Watches,
     /// The followers' streams, where this replica leads.
     streams: Vec<lead::Stream>,
     flush_is_due: bool,
@@ -151,18 +153,6 @@ struct State {
     follower_effects: FollowerEffects,
     /// Who leads, for those who come to the wrong broker.
     leader_hint: Option<(NodeId, LeaderEpoch)>,
-}
-
-/// A consumer's place among those who wait.
-struct Reader {
-    number: u64,
-    wake: Arc<Notify>,
-}
-
-impl PartialEq for Reader {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
 }
 
 enum Role {
@@ -218,8 +208,7 @@ impl Partition {
             producers,
             writers: ProduceWaiters::default(),
             parked: ParkedAppends::default(),
-            readers: FetchWaiters::default(),
-            readers_seen: 0,
+            watches: Watches::default(),
             streams: Vec::new(),
             flush_is_due: false,
             flush_at: None,
@@ -434,7 +423,7 @@ impl State {
         let deleters = self.deleters.drain(..).map(upkeep::Deleter::into_writer);
         deleters.for_each(|deleter| after.answer(deleter, Err(PartitionError::NotLeader { hint })));
         self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
-        self.readers.drain(|reader| after.wake(reader.wake));
+        self.watches.fire(after);
         self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
     }
 

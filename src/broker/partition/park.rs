@@ -112,7 +112,7 @@ impl State {
             after.produced(outcome, produced);
         }
         self.parked.bytes = 0;
-        self.wake_all_readers(after);
+        self.watches.fire(after);
     }
 
     /// Somebody else leads, or nobody.
@@ -122,10 +122,6 @@ impl State {
             after.produced(outcome, Err(PartitionError::NotLeader { hint }));
         }
         self.parked.bytes = 0;
-        self.wake_all_readers(after);
-    }
-
-    fn wake_all_readers(&mut self, after: &mut After) {
-        self.readers.drain(|reader| after.wake(reader.wake));
+        self.watches.fire(after);
     }
 }

@@ -88,8 +88,6 @@ impl State {
             self.upkeep_when_due(partition, after);
         }
         let end = self.log.log_end();
-        let bytes = u32::try_from(appended.bytes).unwrap_or(u32::MAX);
-        self.readers.on_appended(end, bytes);
         if let Role::Leading(leader) = &mut self.role {
             leader.on_appended(end, now, &mut self.leader_effects);
         }

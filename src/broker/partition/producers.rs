@@ -8,7 +8,20 @@ use crate::log::{ProducerEntry, Visitor};
 use crate::record::{Batch, BatchHeader, EndTxnMarker};
 use crate::replica::producers::{BatchInfo, ProducerRow, Producers, Rollback, Sequence, Stamp};
 
-use super::State;
+use super::{Partition, PartitionError, Role, State};
+
+impl Partition {
+    /// The producers that the leader remembers, each with its last batch, by id.
+    pub fn active_producers(&self) -> Result<Vec<ProducerRow>, PartitionError> {
+        let state = self.lock();
+        let Role::Leading(_) = state.role else { return Err(PartitionError::NotLeader { hint: state.leader_hint }) };
+        let mut rows = state.producers.export();
+        rows.reverse(); // of a producer's batches the newest first, which is the one that stays
+        rows.dedup_by_key(|row| row.producer_id);
+        rows.reverse();
+        Ok(rows)
+    }
+}
 
 /// What is judged of a batch.
 pub(super) fn info_of(batch: &Batch) -> BatchInfo {

@@ -125,6 +125,7 @@ impl State {
         if let Role::Leading(leader) = &mut self.role {
             leader.on_log_start(start);
         }
+        self.watches.fire(after);
         self.offer_to_followers(partition, after);
         Ok(())
     }

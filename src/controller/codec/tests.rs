@@ -44,7 +44,7 @@ fn commands() -> Vec<Command> {
     ];
     let operations: Vec<_> = operations.into_iter().map(|operation| ("key".to_owned(), operation)).collect();
     let targets = [ConfigTarget::Cluster, ConfigTarget::Node(node), ConfigTarget::Topic("a".to_owned())];
-    let resources = targets.map(|target| ConfigAlteration { target, operations: operations.clone() });
+    let resources = targets.map(|target| ConfigAlteration { target, operations: operations.clone(), replaces: true });
     let more = |assignments| MorePartitions { name: "a".to_owned(), count: 5, assignments };
     let all = vec![(String::from("a"), PartitionIndex(2))];
     vec![

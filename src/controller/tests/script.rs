@@ -263,7 +263,7 @@ impl Stage {
             _ => ((*key).to_owned(), ConfigOperation::Set((*value).to_owned())),
         };
         let operations = words.named.iter().map(operation).collect();
-        let resources = vec![ConfigAlteration { target, operations }];
+        let resources = vec![ConfigAlteration { target, operations, replaces: words.has("replace") }];
         Command::AlterConfigs(AlterConfigs { resources, validate_only: words.has("validate-only") })
     }
 

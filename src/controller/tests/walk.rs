@@ -123,7 +123,7 @@ fn configure(dice: &mut Dice) -> Command {
     };
     let operation =
         if dice.one_in(4) { ConfigOperation::Delete } else { ConfigOperation::Set(dice.of(&values).to_owned()) };
-    let resource = ConfigAlteration { target, operations: vec![(key.to_owned(), operation)] };
+    let resource = ConfigAlteration { target, operations: vec![(key.to_owned(), operation)], replaces: false };
     Command::AlterConfigs(AlterConfigs { resources: vec![resource], validate_only: false })
 }
 

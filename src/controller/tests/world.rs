@@ -73,6 +73,7 @@ impl World {
             seed: self.commands.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
             defaults: Defaults { partitions: 1, replication_factor: 1 },
             check_config: &check_config,
+            list_default: &list_default,
         };
         let Decision { facts, reply } = decide(&self.image, command, &env);
         if facts.is_empty() {
@@ -113,6 +114,10 @@ fn check_config(_: ConfigScope, key: &str, value: &str) -> Result<(), String> {
         | "log.cleaner.threads" => Ok(()),
         _ => Err(format!("there is no configuration {key}")),
     }
+}
+
+fn list_default(_: ConfigScope, key: &str) -> Option<String> {
+    (key == "cleanup.policy").then(|| "delete".to_owned())
 }
 
 /// The first run of a broker.

@@ -16,7 +16,7 @@ use crate::replica::follower::{Data, Follower, Leadership, Marks, Taken};
 use crate::replica::isr::{Outcome, Policy, Proposal, Replica, Standing};
 use crate::replica::leader::{Acks, Assignment, Leader};
 use crate::replica::producers::{BatchInfo, ProducerRow, Producers, Rollback, Sequence, Stamp, Verdict};
-use crate::replica::waiters::{FetchWaiters, Fetched, ProduceWaiters};
+use crate::replica::waiters::ProduceWaiters;
 use crate::replica::{Durability, LogEnds, StreamId};
 
 /// Where `->` stands, if the verb leaves room for it.
@@ -122,7 +122,6 @@ struct Stage {
     log_end: Offset,
     high_watermark: Offset,
     produce_waiters: ProduceWaiters<String>,
-    fetch_waiters: FetchWaiters<String>,
     said: Vec<String>,
 }
 
@@ -140,7 +139,6 @@ impl Stage {
             log_end: Offset(0),
             high_watermark: Offset(0),
             produce_waiters: ProduceWaiters::default(),
-            fetch_waiters: FetchWaiters::default(),
             said: Vec::new(),
         }
     }
@@ -445,28 +443,11 @@ impl Stage {
                 let token = words.placed[2].to_owned();
                 self.produce_waiters.wait(Offset(words.place(1)), by, token);
             }
-            "fetched" => {
-                let fetched = Fetched {
-                    bound: Offset(words.or("bound", 0)),
-                    log_end: Offset(words.or("end", 0)),
-                    bytes_missing: words.or("bytes", 1) as u32,
-                };
-                self.fetch_waiters.wait(fetched, by, words.placed[1].to_owned());
-            }
-            "grown" => self.fetch_waiters.on_appended(Offset(words.place(1)), words.or("bytes", 1) as u32),
             "high_watermark" => {
                 self.produce_waiters.on_high_watermark(Offset(words.place(1)), |token| done.push(token));
-                self.fetch_waiters.on_bound(Offset(words.place(1)), |token| done.push(token));
             }
-            "late" => {
-                self.produce_waiters.expire(self.now, |token| done.push(token));
-                self.fetch_waiters.expire(self.now, |token| done.push(token));
-            }
-            "answered" => self.fetch_waiters.remove(&words.placed[1].to_owned()),
-            "deposed" => {
-                self.produce_waiters.drain(|token| done.push(token));
-                self.fetch_waiters.drain(|token| done.push(token));
-            }
+            "late" => self.produce_waiters.expire(self.now, |token| done.push(token)),
+            "deposed" => self.produce_waiters.drain(|token| done.push(token)),
             other => panic!("no such verb: {other}"),
         }
         self.said.extend(done);

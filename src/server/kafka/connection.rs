@@ -36,6 +36,9 @@ use crate::base::network::Connection;
 use crate::wire::Frame;
 use crate::wire::frame::next_frame;
 
+#[cfg(test)]
+mod tests;
+
 /// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// By what a buffer grows at least when it is known that more of a frame has to come: few steps, and little unused.
@@ -57,6 +60,12 @@ pub enum Answer {
     Nothing,
 }
 
+impl Answer {
+    fn ready_bytes(&self) -> usize {
+        if let Self::Ready(frame) = self { frame.size() } else { 0 }
+    }
+}
+
 /// What holds for every connection of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
@@ -68,17 +77,7 @@ pub struct Terms {
 
 /// Serves a connection until it ends, and says why it ended.
 pub async fn serve(stream: Connection, answerer: impl Answerer, share: Share, terms: Terms) -> Hangup {
-    let mut conversation = Conversation {
-        stream,
-        answerer,
-        share,
-        patience: Patience::new(terms.idle_max),
-        terms,
-        received: BytesMut::new(),
-        waiting: VecDeque::new(),
-        waiting_bytes: 0,
-        outgoing: Outgoing::default(),
-    };
+    let mut conversation = Conversation::new(stream, answerer, share, terms);
     match poll_fn(|cx| conversation.poll(cx)).await {
         Ok(never) => match never {},
         Err(hangup) => hangup,
@@ -99,10 +98,27 @@ struct Conversation<A> {
     /// In the order of the requests, with the size of each.
     waiting: VecDeque<(Answer, usize)>,
     waiting_bytes: usize,
+    /// Of the answers among them that are ready, and wait only for those before them.
+    ready_bytes: usize,
     outgoing: Outgoing,
 }
 
 impl<A: Answerer> Conversation<A> {
+    fn new(stream: Connection, answerer: A, share: Share, terms: Terms) -> Self {
+        Self {
+            stream,
+            answerer,
+            share,
+            patience: Patience::new(terms.idle_max),
+            terms,
+            received: BytesMut::new(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            ready_bytes: 0,
+            outgoing: Outgoing::default(),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Never, Hangup>> {
         loop {
             self.take_requests()?;
@@ -111,6 +127,7 @@ impl<A: Answerer> Conversation<A> {
             if written > 0 {
                 self.patience.moved();
             }
+            self.share.note_answers(self.ready_bytes + self.outgoing.bytes);
             if self.has_request() && self.may_take() {
                 continue; // what was written has made room for it
             }
@@ -129,6 +146,8 @@ impl<A: Answerer> Conversation<A> {
             self.patience.request_taken();
             let bytes = frame.len();
             let answer = self.answerer.answer(frame)?;
+            self.ready_bytes += answer.ready_bytes();
+            self.share.note_answers(self.ready_bytes + self.outgoing.bytes); // which may be enough for now
             self.waiting.push_back((answer, bytes));
             self.waiting_bytes += bytes;
         }
@@ -141,6 +160,7 @@ impl<A: Answerer> Conversation<A> {
     /// Moves answers that are ready to the way out, none before its predecessors.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> Result<(), Hangup> {
         while let Some((answer, bytes)) = self.waiting.front_mut() {
+            self.ready_bytes -= answer.ready_bytes();
             match answer {
                 Answer::Later(coming) => match coming.as_mut().poll(cx) {
                     Poll::Ready(frame) => self.outgoing.push(&frame?),
@@ -161,7 +181,8 @@ impl<A: Answerer> Conversation<A> {
             return Ok(Poll::Pending); // what is written or answered wakes us
         }
         let room = self.room();
-        if self.share.poll_cover(self.held() + room, cx).is_pending() {
+        let buffer = self.received.capacity().max(self.received.len() + room);
+        if self.share.poll_cover(buffer + self.waiting_bytes, cx).is_pending() {
             return Ok(Poll::Pending);
         }
         let read = match room {
@@ -193,7 +214,8 @@ impl<A: Answerer> Conversation<A> {
     /// Whether another request may be taken.
     fn may_take(&self) -> bool {
         self.waiting.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
-            && self.waiting_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
+            && self.waiting_bytes + self.ready_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
+            && self.share.has_room_for_answer()
     }
 
     fn has_request(&self) -> bool {

@@ -41,9 +41,15 @@ apis! {
     OffsetForLeaderEpoch => at_once offset_for_leader_epoch;
     DescribeAcls => at_once describe_acls;
     DescribeConfigs => at_once describe_configs;
+    AlterConfigs => later alter_configs;
     DescribeLogDirs => later describe_log_dirs;
+    CreatePartitions => later create_partitions;
+    ElectLeaders => later elect_leaders;
+    IncrementalAlterConfigs => later incremental_alter_configs;
     DescribeClientQuotas => at_once describe_client_quotas;
+    DescribeUserScramCredentials => at_once describe_user_scram_credentials;
     DescribeCluster => at_once describe_cluster;
+    DescribeProducers => at_once describe_producers;
     ListConfigResources => at_once list_config_resources;
     DescribeTopicPartitions => at_once describe_topic_partitions;
 }

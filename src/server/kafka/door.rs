@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::fetching::Sessions;
+use super::memory::Memory;
 use crate::base::executor::Worker;
 use crate::broker::Broker;
 
@@ -13,6 +15,9 @@ pub struct Door {
     /// What this broker has registered under that name is a guess: who dialled it knows better.
     pub is_guessed: bool,
     pub cold_reads: Arc<dyn Worker>,
+    /// The same for all listeners: a session may go on at another one.
+    pub sessions: Sessions,
+    pub memory: Memory,
     /// `fetch.max.bytes`
     pub fetch_bytes_max: usize,
     /// `auto.create.topics.enable`
@@ -20,10 +25,17 @@ pub struct Door {
 }
 
 impl Door {
-    pub fn new(broker: Broker, listener: String, is_guessed: bool, cold_reads: Arc<dyn Worker>) -> Self {
+    pub fn new(
+        broker: Broker,
+        listener: String,
+        is_guessed: bool,
+        cold_reads: Arc<dyn Worker>,
+        sessions: Sessions,
+        memory: Memory,
+    ) -> Self {
         let settings = broker.settings();
         let fetch_bytes_max = usize::try_from(settings.number("fetch.max.bytes")).unwrap_or(0);
         let creates_topics = settings.boolean("auto.create.topics.enable");
-        Self { broker, listener, is_guessed, cold_reads, fetch_bytes_max, creates_topics }
+        Self { broker, listener, is_guessed, cold_reads, sessions, memory, fetch_bytes_max, creates_topics }
     }
 }

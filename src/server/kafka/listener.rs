@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,9 +14,11 @@ use super::client::Client;
 use super::connection::{Terms, serve};
 use super::dispatch::Dispatch;
 use super::door::Door;
+use super::fetching::Sessions;
 use super::memory::Memory;
+use super::places::{Full, Place, Places};
 use crate::base::executor::{Reactor, Task};
-use crate::base::limits::{ACCEPT_RETRY_MS, KAFKA_CONNECTIONS_MAX, KAFKA_REQUEST_BYTES_MAX};
+use crate::base::limits::{ACCEPT_RETRY_MS, KAFKA_REQUEST_BYTES_MAX};
 use crate::base::network::{Connection, Detached, Listener};
 use crate::broker::Broker;
 use crate::config::Resolved;
@@ -43,15 +44,17 @@ impl KafkaPort {
         let (world, settings) = (broker.world(), broker.settings());
         let (open, closing) = watch::channel(());
         let cold_reads = world.executor.worker("cold-read");
+        let slots = settings.number("max.incremental.fetch.session.cache.slots");
+        let sessions = Sessions::new(usize::try_from(slots).unwrap_or(0));
         let house = House {
             memory: Memory::new(KAFKA_REQUEST_BYTES_MAX),
             terms: terms(settings),
-            count: Arc::new(AtomicUsize::new(0)),
-            count_max: usize::try_from(settings.number("max.connections")).unwrap_or(0).min(KAFKA_CONNECTIONS_MAX),
+            places: Places::new(settings),
             closing,
         };
         let accepting = listeners.into_iter().map(|Bound { name, is_guessed, listener }| {
-            let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads.clone()));
+            let (cold_reads, sessions, memory) = (cold_reads.clone(), sessions.clone(), house.memory.clone());
+            let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads, sessions, memory));
             let reception = Reception { reactors: reactors.to_vec(), next: 0, door, house: house.clone() };
             world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
         });
@@ -73,8 +76,7 @@ fn terms(settings: &Resolved) -> Terms {
 struct House {
     memory: Memory,
     terms: Terms,
-    count: Arc<AtomicUsize>,
-    count_max: usize,
+    places: Places,
     /// Ends when the port is closed.
     closing: watch::Receiver<()>,
 }
@@ -101,8 +103,11 @@ impl Reception {
     }
 
     async fn hand_over(&mut self, from: SocketAddr, stream: Box<dyn Detached>) {
-        let Some(place) = Place::take(&self.house.count, self.house.count_max) else {
-            return warn!(event = "kafka.too_many_connections", %from, "a connection was closed: see max.connections");
+        let place = match self.house.places.take(from.ip()) {
+            Ok(place) => place,
+            Err(Full(setting)) => {
+                return warn!(event = "kafka.too_many_connections", %from, "a connection was closed: see {setting}");
+            }
         };
         let (door, house) = (self.door.clone(), self.house.clone());
         self.next = (self.next + 1) % self.reactors.len();
@@ -130,21 +135,5 @@ async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, hous
         hangup = conversation => hangup.report(from),
         // Nothing is ever sent: it ends when the port is dropped.
         _ = closing.changed() => {}
-    }
-}
-
-/// One of so many connections; its drop makes room for another.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(count: &Arc<AtomicUsize>, count_max: usize) -> Option<Self> {
-        let free = |taken: usize| (taken < count_max).then_some(taken + 1);
-        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok().map(|_| Self(count.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -18,14 +18,20 @@ mod connection;
 mod hangup;
 mod memory;
 mod patience;
+mod places;
 
+mod alterations;
 mod client;
 mod declined;
 mod door;
 mod hints;
 mod operations;
 mod partitions;
+mod repeated;
+mod resources;
 mod values;
+
+mod fetching;
 
 mod api;
 mod dispatch;

@@ -25,8 +25,9 @@ pub enum Source {
 /// One place where a value is set.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Set {
-    /// The key there: a topic's value may be set under the server's name for it.
-    pub name: &'static str,
+    /// The key there: a topic's value may be set under the server's name for it. Nothing for a default that is no
+    /// key's, because the server's key has none.
+    pub name: Option<&'static str>,
     pub value: Value,
     pub source: Source,
 }
@@ -42,15 +43,17 @@ impl Values<'_> {
     /// Every place where a topic's key is set, the one that counts first; the last is its default.
     pub fn of_topic(&self, topic: Option<TopicId>, key: &'static Key) -> Vec<Set> {
         let own = topic.and_then(|topic| self.dynamic(ConfigScope::Topic(topic), key, key, Source::Topic));
-        let server = key.synonyms.iter().filter_map(|synonym| table::server_key(synonym.name));
-        let dynamic = server.flat_map(|from| self.of_brokers(key, from));
+        let servers = key.synonyms.iter().filter_map(|synonym| table::server_key(synonym.name));
+        let dynamic = servers.flat_map(|from| self.of_brokers(key, from));
         let (value, origin) = self.settings.inherited(key);
         let started = (*origin != Origin::Default).then(|| {
             let is_set = |name: &&str| self.settings.setting(name).is_some_and(|it| it.origin != Origin::Default);
             let name = key.synonyms.iter().map(|synonym| synonym.name).find(is_set).unwrap_or(key.name);
-            Set { name, value, source: Source::Start }
+            Set { name: Some(name), value, source: Source::Start }
         });
-        let default = Set { name: key.synonyms.first().map_or(key.name, |it| it.name), ..default_of(key) };
+        let server = key.synonyms.first().and_then(|synonym| table::server_key(synonym.name));
+        let name = server.filter(|server| server.default() != Value::Unset).map(|server| server.name);
+        let default = Set { name, ..default_of(key) };
         own.into_iter().chain(dynamic).chain(started).chain([default]).collect()
     }
 
@@ -64,7 +67,7 @@ impl Values<'_> {
     pub fn of_server(&self, key: &'static Key) -> Vec<Set> {
         let started = self.settings.setting(key.name).filter(|setting| setting.origin != Origin::Default);
         let started =
-            started.map(|setting| Set { name: key.name, value: setting.value.clone(), source: Source::Start });
+            started.map(|setting| Set { name: Some(key.name), value: setting.value.clone(), source: Source::Start });
         self.of_brokers(key, key).chain(started).chain([default_of(key)]).collect()
     }
 
@@ -82,10 +85,10 @@ impl Values<'_> {
     /// What is set for `from` while the cluster runs, read as a value of `key`.
     fn dynamic(&self, scope: ConfigScope, key: &'static Key, from: &'static Key, source: Source) -> Option<Set> {
         let value = key.parse(self.image.configs().value(scope, from.name)?).ok()?;
-        Some(Set { name: from.name, value, source })
+        Some(Set { name: Some(from.name), value, source })
     }
 }
 
 fn default_of(key: &'static Key) -> Set {
-    Set { name: key.name, value: key.default(), source: Source::Default }
+    Set { name: Some(key.name), value: key.default(), source: Source::Default }
 }

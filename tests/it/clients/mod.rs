@@ -1,11 +1,12 @@
 //! Real clients, unmodified: what they are told, what they read back, what they print.
 //!
 //! `librdkafka.rs` talks to one node, `failover.rs` to three that are killed in turn, `tools.rs` runs the programs that
-//! come with Kafka, and kcat, `logs.rs` has them judge what is deleted and compacted. `checker.rs` judges what was
-//! acked against what was found.
+//! come with Kafka, and kcat, `logs.rs` has them judge what is deleted and compacted; `languages.rs` runs stories in
+//! other languages. `checker.rs` judges what was acked against what was found.
 
 mod checker;
 mod failover;
+mod languages;
 mod librdkafka;
 mod logs;
 mod tools;

@@ -4,8 +4,10 @@
 //! the configuration that a topic got (or, with `validate_only`, would get), from 7 on with its id.
 //!
 //! Answers per topic: what the controller says (`controller/topics.rs`), with a sentence; INVALID_CONFIG to a
-//! configuration without a value; REQUEST_TIMED_OUT when no controller is active within `timeout_ms`.
+//! configuration without a value; INVALID_REQUEST to the name of Kafka's own metadata; REQUEST_TIMED_OUT when no
+//! controller is active within `timeout_ms`.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::base::ids::{NodeId, PartitionIndex};
@@ -20,6 +22,9 @@ use crate::wire::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 use crate::wire::{ErrorCode, Text};
+
+/// The name of Kafka's log of metadata, which looks like a topic to some of its tools.
+const KAFKAS_METADATA: &str = "__cluster_metadata";
 
 pub async fn answer(asked: Rc<Asked>, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let wanted: Vec<Result<NewTopic, Declined>> = request.topics.iter().map(new_topic).collect();
@@ -41,11 +46,18 @@ pub async fn answer(asked: Rc<Asked>, request: CreateTopicsRequest) -> CreateTop
         });
         result(&asked, &image, topic, outcome)
     });
-    CreateTopicsResponse { topics: topics.collect(), ..Default::default() }
+    let mut topics: Vec<_> = topics.collect();
+    let mut told = BTreeSet::new();
+    topics.retain(|topic| told.insert(topic.name.clone())); // who is named twice is refused once
+    CreateTopicsResponse { topics, ..Default::default() }
 }
 
 /// The topic as the controller is asked for it.
 fn new_topic(topic: &CreatableTopic) -> Result<NewTopic, Declined> {
+    if *topic.name == *KAFKAS_METADATA {
+        let why = format!("{KAFKAS_METADATA} is what Kafka calls its own metadata: no client can create it");
+        return Err(Declined::new(ErrorCode::InvalidRequest, why));
+    }
     let config = |(name, value): (&str, Option<&str>)| match value {
         Some(value) => Ok((name.to_owned(), value.to_owned())),
         None => Err(Declined::new(ErrorCode::InvalidConfig, format!("{name} has no value"))),
@@ -84,7 +96,7 @@ fn result(
             name,
             error_code: code,
             error_message: Some(message),
-            configs: None,
+            configs: Some(Vec::new()),
             ..Default::default()
         },
     }

@@ -1,8 +1,8 @@
 //! DeleteTopics (20), versions 1-6. By name, from 6 on also by id. Any broker takes it; the active controller decides.
 //!
 //! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; TOPIC_DELETION_DISABLED with
-//! `delete.topic.enable=false`; INVALID_REQUEST to one that is named in neither way or in both; REQUEST_TIMED_OUT when
-//! no controller is active within `timeout_ms`.
+//! `delete.topic.enable=false`; INVALID_REQUEST to one that is named in neither way, in both, or again;
+//! REQUEST_TIMED_OUT when no controller is active within `timeout_ms`.
 
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::base::ids::TopicId;
 use crate::controller::{Command, DeleteTopics, DeletedTopic, Reply, TopicName};
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
+use crate::server::kafka::repeated::repeated;
 use crate::wire::ErrorCode;
 use crate::wire::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
@@ -18,6 +19,12 @@ use crate::wire::messages::delete_topics::{
 pub async fn answer(asked: Rc<Asked>, mut request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = |name| DeleteTopicState { name: Some(name), ..Default::default() };
     request.topics.extend(std::mem::take(&mut request.topic_names).into_iter().map(by_name)); // up to 5
+    let name = |topic: &DeleteTopicState| (topic.name.clone(), topic.topic_id);
+    let again = repeated(request.topics.iter().map(name));
+    let named = |topic: &DeleteTopicState| match again.contains(&name(topic)) {
+        true => Err(Declined::new(ErrorCode::InvalidRequest, "the request names the topic more than once")),
+        false => named(topic),
+    };
     let wanted: Vec<Result<TopicName, Declined>> = request.topics.iter().map(named).collect();
     let topics = wanted.iter().flatten().cloned().collect();
     let mut decided = delete(&asked, topics, request.timeout_ms).await.map(Vec::into_iter);

@@ -4,8 +4,8 @@
 //! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. Passwords
 //! have no value. Synonyms are all places where a value is set, the one that counts first.
 //!
-//! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker and
-//! for what is no resource.
+//! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker, for
+//! one without a name where there has to be one, and for what is no resource.
 //! Absent on purpose: loggers and client metrics, which have no keys.
 
 use std::sync::Arc;
@@ -18,18 +18,13 @@ use crate::metadata::configs::ConfigScope;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
 use crate::server::kafka::partitions::is_topic_name;
+use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::server::kafka::values::Set;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::wire::{ErrorCode, Text};
-
-pub const TOPIC: i8 = 2;
-pub const BROKER: i8 = 4;
-pub const BROKER_LOGGER: i8 = 8;
-pub const CLIENT_METRICS: i8 = 16;
-pub const GROUP: i8 = 32;
 
 pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = asked.image();
@@ -52,6 +47,7 @@ impl Describing<'_> {
         let result = DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
+            error_message: Some(Text::default()), // as Kafka says that there is nothing to say
             ..Default::default()
         };
         let is_wanted = |key: &Key| {
@@ -74,8 +70,12 @@ impl Describing<'_> {
             TOPIC => self.topic(name),
             BROKER if name.is_empty() => Ok(self.all_brokers()),
             BROKER => self.broker(name),
+            GROUP | BROKER_LOGGER | CLIENT_METRICS if name.is_empty() => {
+                Err(Declined::new(ErrorCode::InvalidRequest, "this needs a name"))
+            }
             GROUP => Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_topic(None, key))),
-            BROKER_LOGGER | CLIENT_METRICS => Ok(Vec::new()),
+            BROKER_LOGGER => self.broker(name).map(|_| Vec::new()),
+            CLIENT_METRICS => Ok(Vec::new()),
             other => Err(Declined::new(ErrorCode::InvalidRequest, format!("there are no resources of type {other}"))),
         }
     }
@@ -125,7 +125,7 @@ impl Describing<'_> {
             read_only: !is_about_topic && !key.is_dynamic(),
             config_source: counts.source as i8,
             is_sensitive: key.kind == Kind::Password,
-            synonyms: synonyms.iter().map(|set| synonym(key, set)).collect(),
+            synonyms: synonyms.iter().filter_map(|set| synonym(key, set)).collect(),
             config_type: config_type(key.kind),
             documentation: self.request.include_documentation.then(|| Text::from_static(key.doc)),
             ..Default::default()
@@ -133,13 +133,13 @@ impl Describing<'_> {
     }
 }
 
-fn synonym(key: &Key, set: &Set) -> DescribeConfigsSynonym {
-    DescribeConfigsSynonym {
-        name: Text::from_static(set.name),
+fn synonym(key: &Key, set: &Set) -> Option<DescribeConfigsSynonym> {
+    Some(DescribeConfigsSynonym {
+        name: Text::from_static(set.name?),
         value: value(key, &set.value),
         source: set.source as i8,
         ..Default::default()
-    }
+    })
 }
 
 /// A value as everybody may see it.

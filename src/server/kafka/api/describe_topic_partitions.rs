@@ -66,6 +66,7 @@ fn unknown(name: Text) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic {
         error_code: if is_possible { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException },
         name: Some(name),
+        topic_authorized_operations: operations::TOPIC,
         ..Default::default()
     }
 }

@@ -4,8 +4,8 @@
 //! INVALID_REQUEST to a kind of key that there is not.
 
 use crate::server::kafka::client::Asked;
-use crate::wire::ErrorCode;
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
+use crate::wire::{ErrorCode, Text};
 
 /// Groups, transactional ids, share partitions.
 const KINDS: [i8; 3] = [0, 1, 2];
@@ -13,11 +13,10 @@ const KINDS: [i8; 3] = [0, 1, 2];
 pub fn answer(asked: &Asked, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
     let is_kind = KINDS.contains(&request.key_type);
     let error_code = if is_kind { ErrorCode::CoordinatorNotAvailable } else { ErrorCode::InvalidRequest };
-    let message = Some(error_code.message().into());
     if asked.version() < 4 {
         return FindCoordinatorResponse {
             error_code,
-            error_message: message,
+            error_message: Some(error_code.message().into()),
             node_id: -1,
             port: -1,
             ..Default::default()
@@ -28,7 +27,7 @@ pub fn answer(asked: &Asked, request: FindCoordinatorRequest) -> FindCoordinator
         node_id: -1,
         port: -1,
         error_code,
-        error_message: message.clone(),
+        error_message: Some(Text::default()), // as Kafka: the code says it
         ..Default::default()
     };
     let coordinators = request.coordinator_keys.into_iter().map(nowhere).collect();

@@ -4,8 +4,8 @@
 //! Answers: UNSUPPORTED_VERSION to a type that there is not.
 
 use crate::metadata::Image;
-use crate::server::kafka::api::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::server::kafka::client::Asked;
+use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::wire::messages::list_config_resources::{
     ConfigResource, ListConfigResourcesRequest, ListConfigResourcesResponse,
 };

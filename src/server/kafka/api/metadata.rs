@@ -1,8 +1,8 @@
 //! Metadata (3), versions 0-13. Brokers, topics, and who leads which partition, as this broker's image has them.
 //!
 //! By name, by id (10+), or all topics (null; in version 0 an empty list). An unknown name is created if the client
-//! (4+) and `auto.create.topics.enable` allow it: it is answered without partitions and LEADER_NOT_AVAILABLE, as Kafka
-//! does, and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones not at
+//! (4+) and `auto.create.topics.enable` allow it: it is still answered with UNKNOWN_TOPIC_OR_PARTITION, as Kafka does,
+//! and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones not at
 //! all. The controller is the active controller's node if clients can reach it, or else this broker: any broker
 //! forwards. While a broker may just have died the answer is held for a moment: a stale one would cost the client a
 //! back-off.
@@ -128,14 +128,10 @@ async fn create_unknown(asked: &Asked, topics: &mut [MetadataResponseTopic]) {
     for topic in topics.iter_mut().filter(|topic| topic.error_code == ErrorCode::UnknownTopicOrPartition) {
         let same = |created: &&CreatedTopic| topic.name.as_ref().is_some_and(|name| *name == *created.name);
         let Some(created) = created.iter().find(same) else { continue };
-        topic.error_code = match &created.outcome {
-            Ok(shape) => {
-                topic.topic_id = shape.id.0;
-                ErrorCode::LeaderNotAvailable
-            }
-            // Somebody else was faster.
-            Err(refused) if refused.refusal == Refusal::TopicAlreadyExists => ErrorCode::LeaderNotAvailable,
-            Err(refused) => ErrorCode::from_number(refused.refusal.code()),
-        };
+        // Done, if only because somebody else was faster: the client finds it when it asks again.
+        let refused = created.outcome.as_ref().err().filter(|refused| refused.refusal != Refusal::TopicAlreadyExists);
+        if let Some(refused) = refused {
+            topic.error_code = ErrorCode::from_number(refused.refusal.code());
+        }
     }
 }

@@ -1,0 +1,168 @@
+//! What Apache Kafka 4.3.1 answered, and what is answered here: recorded requests are sent again, in an order in which
+//! the cluster is as it was when they were recorded, and the answers are compared.
+//!
+//! Not compared is what no two clusters have in common (ids, addresses, offsets of the metadata log), and the wording
+//! of sentences: a sentence must be there where Kafka has one. Nothing else differs but for one configuration of topics
+//! that Kafka does not have.
+
+use bytes::Bytes;
+use dohle::wire::header::ResponseHeader;
+use dohle::wire::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use dohle::wire::{ApiKey, Message, Request, RequestHeader, messages};
+
+use super::wire::Wire;
+use crate::cluster::Cluster;
+
+/// The recordings, in the order in which they make sense, by the names of their files.
+const STORY: &[&str] = &[
+    // Who is there.
+    "03-v13-1", "03-v4-2", "03-v5-1", "60-v2-1",
+    // A topic of three partitions comes to be, and is described.
+    "19-v7-1", "19-v7-2", "03-v13-2", "75-v0-1", "32-v4-1", "32-v4-2", "32-v4-4",
+    // Names that are none, a topic with a configuration, older versions.
+    "19-v7-4", "19-v7-3", "19-v3-1", "19-v4-1", "03-v6-2",
+    // A topic springs into being when an older client asks for it.
+    "03-v4-1", "03-v5-2", "03-v5-4", // It grows.
+    "37-v3-1", "37-v3-2", // Configurations change.
+    "44-v1-1", "44-v1-2", "44-v1-3", "44-v1-4", // Producers, with every codec, by name and by id.
+    "22-v0-1", "22-v1-1", "22-v4-1", "22-v5-2", "22-v5-5", "00-v10-1", "00-v10-2", "00-v10-3", "00-v10-4", "00-v7-1",
+    // Readers.
+    "01-v18-1", "02-v3-2", "02-v2-1", // What is not there.
+    "10-v6-1", "10-v6-3", "29-v3-1", "48-v1-1", "48-v1-2", "74-v1-1", "75-v0-6",
+];
+
+/// Configuration that Kafka does not have.
+const OURS: &str = "durability";
+
+/// Fields that no two clusters have in common.
+const INCOMPARABLE: &[&str] =
+    &["host", "port", "cluster_id", "topic_id", "producer_id", "session_id", "finalized_features_epoch"];
+
+macro_rules! apis {
+    ($(
+        $(#[$_doc:meta])*
+        $name:ident = $_key:literal, $_versions:expr, $_advertised:expr, $_flexible:expr, $_by:ident,
+        $module:ident::$request:ident;
+    )*) => {
+        /// The response in a frame, in words.
+        fn told(to: &RequestHeader, frame: Bytes) -> String {
+            let (_, body) = ResponseHeader::decode(to.api, to.version, frame).unwrap();
+            match to.api {
+                $(ApiKey::$name => format!(
+                    "{:?}",
+                    <messages::$module::$request as Request>::Response::decode(to.version, body).unwrap()
+                ),)*
+            }
+        }
+    };
+}
+include!(concat!(env!("OUT_DIR"), "/kafka/apis.rs"));
+
+fn recorded(name: &str, kind: &str) -> Bytes {
+    let path = format!("{}/tests/frames/{name}.{kind}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")).into()
+}
+
+#[test]
+fn recorded_requests_are_answered_as_kafka_answered_them() {
+    let cluster = Cluster::start(1, &[]);
+    let mut wire = Wire::to(&cluster.bootstrap());
+    write_down_min_insync_replicas(&mut wire);
+    let mut differences = Vec::new();
+    for name in STORY {
+        let request = recorded(name, "request");
+        let (header, _) = RequestHeader::decode(request.clone()).unwrap();
+        wire.send_frame(&request).unwrap();
+        let ours = wire.receive().unwrap_or_else(|| panic!("{name}: the connection was closed"));
+        let [ours, theirs] = [ours, recorded(name, "response")].map(|frame| comparable(&told(&header, frame)));
+        if ours != theirs {
+            differences.push(format!("{name} ({}): {}", header.api, difference(&ours, &theirs)));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Kafka does so by itself, for all brokers, when it begins to know eligible leader replicas.
+fn write_down_min_insync_replicas(wire: &mut Wire) {
+    let name = "min.insync.replicas".into();
+    let configs = vec![AlterableConfig { name, value: Some("1".into()), ..Default::default() }];
+    let resource = AlterConfigsResource { resource_type: 4, configs, ..Default::default() };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+    let response = wire.ask_newest(&request);
+    assert!(!response.responses[0].error_code.is_error(), "{response:?}");
+}
+
+/// The part in which two texts differ.
+fn difference(ours: &str, theirs: &str) -> String {
+    let same = ours.bytes().zip(theirs.bytes()).take_while(|(one, other)| one == other).count();
+    let from = ours[..same].rfind(['{', '[']).unwrap_or(0).saturating_sub(40);
+    let part = |text: &str| text.get(from..).unwrap_or_default().chars().take(400).collect::<String>();
+    format!("\n  here:  {}\n  Kafka: {}", part(ours), part(theirs))
+}
+
+/// The words of a response without what cannot be compared, and with lists in an order.
+fn comparable(told: &str) -> String {
+    let told = told.replace(", tagged_fields: TaggedFields([])", "");
+    let told = INCOMPARABLE.iter().fold(told, |told, field| without(&told, field, |_| "…"));
+    let told = without(&told, "error_message", |sentence| match sentence {
+        "None" | "Some(\"\")" | "Some(\"NONE\")" => "nothing",
+        _ => "something",
+    });
+    sorted(&told)
+}
+
+/// Replaces the values of a field.
+fn without(told: &str, field: &str, replacement: impl Fn(&str) -> &'static str) -> String {
+    let mut shorter = String::with_capacity(told.len());
+    let mut rest = told;
+    let name = format!("{field}: ");
+    while let Some(at) = rest.find(&name) {
+        let value = &rest[at + name.len()..];
+        let is_whole_name = rest[..at].ends_with([' ', '{']);
+        let end = if is_whole_name { value_len(value) } else { 0 };
+        shorter.push_str(&rest[..at + name.len()]);
+        shorter.push_str(if is_whole_name { replacement(&value[..end]) } else { "" });
+        rest = &value[end..];
+    }
+    shorter + rest
+}
+
+/// Where the value ends with which a text begins.
+fn value_len(text: &str) -> usize {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0, false, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            '{' | '[' | '(' => depth += 1,
+            ',' if depth == 0 => return at,
+            '}' | ']' | ')' if depth == 0 => return at,
+            '}' | ']' | ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Configurations in the order of their names, Kafka's come out of a hash map; and only those that Kafka has.
+fn sorted(told: &str) -> String {
+    const UNORDERED: [&str; 2] = ["configs: Some([", "configs: ["];
+    let Some(at) = UNORDERED.iter().find_map(|list| told.find(list).map(|at| at + list.len())) else {
+        return told.to_owned();
+    };
+    let mut rest = &told[at..];
+    let mut members = Vec::new();
+    while !rest.starts_with(']') {
+        let len = value_len(rest);
+        if !rest[..len].contains(&format!("name: {OURS:?}")) {
+            members.push(&rest[..len]);
+        }
+        rest = rest[len..].trim_start_matches(", ");
+    }
+    members.sort_unstable();
+    format!("{}{}{rest}", &told[..at], members.join(", "))
+}
