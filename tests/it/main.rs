@@ -5,6 +5,7 @@
 
 mod admin;
 mod allocations;
+mod bench;
 mod clients;
 mod cluster;
 mod controller;

@@ -42,6 +42,9 @@ use crate::host;
 use crate::wire::Text;
 use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 
+/// How long the cluster may take to be found.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long the cluster may take for each step of the preparation.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -133,10 +136,18 @@ pub(super) fn run(arguments: &BenchArguments, world: &World, console: &mut Conso
         Err(error) => {
             console.complain(&format!("dohle bench: {error}"));
             match error {
-                BenchError::Client(ClientError::Unreachable { .. } | ClientError::NoAddress) => Exit::CannotConnect,
+                BenchError::Client(error) if is_unreachable(&error) => Exit::CannotConnect,
                 _ => Exit::Failed,
             }
         }
+    }
+}
+
+fn is_unreachable(error: &ClientError) -> bool {
+    match error {
+        ClientError::Unreachable { .. } => true,
+        ClientError::Expired { last } => is_unreachable(last),
+        _ => false,
     }
 }
 
@@ -155,7 +166,7 @@ impl Bench<'_> {
     /// Makes a topic, measures, and removes the topic, also when measuring failed.
     async fn run(&self, console: &mut Console) -> Result<Report, BenchError> {
         let cluster = Cluster::new(self.world.into(), self.arguments.bootstrap.clone(), "dohle-bench");
-        cluster.brokers_up(1, PATIENCE).await?;
+        cluster.brokers_up(1, SEARCH_PATIENCE).await?;
         let topic = TopicSpec {
             name: Text::from(format!("dohle-bench-{:08x}", self.world.entropy.number() as u32).as_str()),
             partitions: self.arguments.partitions,
