@@ -215,7 +215,7 @@ pub fn place_of(node: NodeId) -> usize {
 fn wrong_with(now: &Assigned, before: Option<&Assigned>, image: &Image) -> Vec<String> {
     let (isr, elr): (BTreeSet<_>, BTreeSet<_>) = (now.isr().collect(), now.elr().collect());
     let mut wrong = Vec::new();
-    if let Some(node) = isr.iter().find(|node| !image.nodes().get(**node).is_some_and(|node| !node.is_fenced())) {
+    if let Some(node) = isr.iter().find(|node| image.nodes().get(**node).is_none_or(|node| node.is_fenced())) {
         wrong.push(format!("{node} is in the ISR and fenced"));
     }
     if now.state.leader.is_some_and(|leader| !isr.contains(&leader)) {
