@@ -85,17 +85,10 @@ impl Asked {
         }
     }
 
-    /// Where this client reaches a broker: what it has registered for the listener that was dialled. If what this one
-    /// has registered is a guess, the client is told the address that it dialled, which it can reach.
+    /// Where this client reaches a broker.
     pub fn endpoint(&self, node: &Node) -> Option<Endpoint> {
-        let listener = node.listener(&self.door().listener)?;
-        let (host, port) = if self.door().is_guessed && node.id == self.door().broker.node() {
-            (self.client.dialled.ip().to_canonical().to_string().into(), self.client.dialled.port())
-        } else {
-            (Text::from(listener.host.as_str()), listener.port)
-        };
-        let rack = node.registration.rack.as_deref().map(Text::from);
-        Some(Endpoint { node: node.id, host, port: port.into(), rack })
+        let is_known_better = self.door().is_guessed && node.id == self.door().broker.node();
+        endpoint(node, &self.door().listener, is_known_better.then_some(self.client.dialled))
     }
 
     /// The node that clients should send what is for the controller to: the active one where clients can reach it, or
@@ -111,5 +104,35 @@ impl Asked {
     pub fn endpoints(&self, nodes: &Nodes) -> Vec<Endpoint> {
         let open = nodes.iter().filter(|node| node.is_broker() && !node.is_fenced());
         open.filter_map(|node| self.endpoint(node)).collect()
+    }
+}
+
+/// Where a broker is reached: at what it has registered for the listener, or at an address that is known to work.
+fn endpoint(node: &Node, listener: &str, dialled: Option<SocketAddr>) -> Option<Endpoint> {
+    let registered = node.listener(listener)?;
+    let (host, port) = match dialled {
+        Some(dialled) => (dialled.ip().to_canonical().to_string().into(), dialled.port()),
+        None => (Text::from(registered.host.as_str()), registered.port),
+    };
+    let rack = node.registration.rack.as_deref().map(Text::from);
+    Some(Endpoint { node: node.id, host, port: port.into(), rack })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::kafka::api::stories;
+
+    #[test]
+    fn a_broker_is_told_by_what_it_registered_unless_it_is_known_better() {
+        let image = stories::image();
+        let told = |node, listener, dialled: Option<&str>| {
+            let dialled = dialled.map(|address| address.parse().unwrap());
+            let endpoint = endpoint(image.nodes().get(NodeId(node))?, listener, dialled)?;
+            Some(format!("{}:{}", endpoint.host, endpoint.port))
+        };
+        assert_eq!(told(2, "PLAINTEXT", None).as_deref(), Some("node-2:9092"));
+        assert_eq!(told(1, "PLAINTEXT", Some("[::ffff:10.0.0.7]:19092")).as_deref(), Some("10.0.0.7:19092"));
+        assert_eq!(told(2, "EXTERNAL", None), None);
     }
 }

@@ -71,7 +71,8 @@ impl Answerer for Dispatch {
         match RequestHeader::decode(frame) {
             Ok((header, body)) => answer(Asked { client, header }, body),
             Err(HeaderError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
-                api::api_versions::answer_unknown_version(client, correlation_id)
+                let (header, response) = api::api_versions::unknown_version(correlation_id);
+                Ok(Answer::Ready(Asked { client, header }.encode(&response)?))
             }
             Err(error) => Err(error.into()),
         }

@@ -9,12 +9,8 @@
 //! Answers: a version we do not know with UNSUPPORTED_VERSION in version 0, with our range (KIP-511); INVALID_REQUEST
 //! to a client whose name or version is no name.
 
-use std::rc::Rc;
-
-use crate::server::kafka::client::{Asked, Client};
-use crate::server::kafka::connection::Answer;
+use crate::server::kafka::client::Asked;
 use crate::server::kafka::dispatch::SERVED;
-use crate::server::kafka::hangup::Hangup;
 use crate::wire::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
@@ -51,20 +47,15 @@ pub fn answer(asked: &Asked, request: ApiVersionsRequest) -> ApiVersionsResponse
     }
 }
 
-pub fn answer_unknown_version(client: Rc<Client>, correlation_id: i32) -> Result<Answer, Hangup> {
-    let header = RequestHeader {
-        api: ApiKey::ApiVersions,
-        version: 0,
-        correlation_id,
-        client_id: None,
-        tagged_fields: Default::default(),
-    };
+/// What who asks in a version that we do not know is answered, and under which header.
+pub fn unknown_version(correlation_id: i32) -> (RequestHeader, ApiVersionsResponse) {
+    let (api, version) = (ApiKey::ApiVersions, 0);
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion,
-        api_keys: vec![range(ApiKey::ApiVersions)],
+        api_keys: vec![range(api)],
         ..Default::default()
     };
-    Ok(Answer::Ready(Asked { client, header }.encode(&response)?))
+    (RequestHeader { api, version, correlation_id, client_id: None, tagged_fields: Default::default() }, response)
 }
 
 fn range(api: ApiKey) -> ApiVersion {
@@ -78,4 +69,28 @@ fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
     let ends = [bytes.first(), bytes.last()];
     ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric)) && bytes.iter().copied().all(is_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Frame, Writer};
+
+    #[test]
+    fn a_version_that_nobody_knows_is_answered_as_kafka_does() {
+        let recorded = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/frames/18-v5-1.response"));
+        let (header, response) = unknown_version(0);
+        let frame = Frame::response(&mut Writer::new(), &header, &response).unwrap();
+        assert_eq!(frame.body(), &recorded[..]);
+    }
+
+    #[test]
+    fn a_clients_name_is_a_name() {
+        for name in ["apache-kafka-java", "4.3.1", "a"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-java", "java.", "two words", "naïve"] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 }

@@ -21,12 +21,15 @@ use crate::wire::messages::describe_topic_partitions::{
 use crate::wire::{ErrorCode, Text};
 
 pub fn answer(asked: &Asked, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
-    let image = asked.image();
     let most = asked.door().broker.settings().number("max.request.partition.size.limit");
+    page(&asked.image(), most, request)
+}
+
+fn page(image: &Image, most: i64, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let mut left = i64::from(request.response_partition_limit).clamp(1, most.max(1)) as usize;
     let from = request.cursor.unwrap_or_default();
     let mut page = DescribeTopicPartitionsResponse::default();
-    for name in names(&image, request.topics.iter().map(|topic| &topic.name)) {
+    for name in names(image, request.topics.iter().map(|topic| &topic.name)) {
         if *name < *from.topic_name {
             continue;
         }
@@ -39,7 +42,7 @@ pub fn answer(asked: &Asked, request: DescribeTopicPartitionsRequest) -> Describ
             page.topics.push(unknown(name));
             continue;
         };
-        let described = described(&image, topic, first as usize, left);
+        let described = described(image, topic, first as usize, left);
         let next = first as usize + described.partitions.len();
         left -= described.partitions.len();
         page.topics.push(described);
@@ -100,5 +103,51 @@ fn partition_of(
         last_known_elr: Some(state.last_known_leader.iter().map(|node| node.0).collect()),
         offline_replicas: partitions::offline(image, partition),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::kafka::api::stories;
+    use crate::wire::messages::describe_topic_partitions::TopicRequest;
+
+    /// What a page shows: a topic with the partitions of it, and where the next page begins.
+    type Shown = (Vec<(String, Vec<i32>)>, Option<(String, i32)>);
+
+    fn shown(names: &[&str], limit: i32, from: Option<Cursor>) -> (Shown, Option<Cursor>) {
+        let topics = names.iter().map(|name| TopicRequest { name: (*name).into(), ..Default::default() }).collect();
+        let request = DescribeTopicPartitionsRequest {
+            topics,
+            response_partition_limit: limit,
+            cursor: from,
+            ..Default::default()
+        };
+        let page = page(&stories::image(), 2000, request);
+        let topics = page.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|partition| partition.partition_index).collect();
+            (topic.name.as_ref().unwrap().to_string(), partitions)
+        });
+        let next = page.next_cursor.as_ref().map(|cursor| (cursor.topic_name.to_string(), cursor.partition_index));
+        ((topics.collect(), next), page.next_cursor)
+    }
+
+    #[test]
+    fn all_topics_come_in_order_page_by_page_each_partition_once() {
+        let of = |name: &str, partitions: &[i32]| (name.to_owned(), partitions.to_vec());
+        let (first, next) = shown(&[], 2, None);
+        assert_eq!(first, (vec![of("orders", &[0, 1])], Some(("orders".to_owned(), 2))));
+        let (second, next) = shown(&[], 2, next);
+        assert_eq!(second, (vec![of("orders", &[2]), of("traces", &[0])], None));
+        assert_eq!(next, None);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_there_has_a_code_and_takes_no_room() {
+        let ((topics, next), _) = shown(&["traces", "nowhere", "no where"], 1, None);
+        assert_eq!(topics.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["no where", "nowhere", "traces"]);
+        assert_eq!(next, None);
+        assert_eq!(unknown("nowhere".into()).error_code, ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(unknown("no where".into()).error_code, ErrorCode::InvalidTopicException);
     }
 }

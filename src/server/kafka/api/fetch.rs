@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, sleep_until};
 
-use crate::base::ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
+use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{Fetched, Isolation, PartitionError};
 use crate::log::{Read, Slice};
@@ -211,16 +211,14 @@ fn of_topic<'a>(responses: &'a mut Vec<FetchableTopicResponse>, key: &Key) -> &'
 /// Reads what has to be read from the disk, on a worker.
 async fn warm(look: &mut Look, asked: &Asked) {
     for (_, outcome) in &mut look.outcomes {
-        let Ok(Fetched { records: Read::Cold(_), .. }) = outcome else { continue };
-        let fetched = std::mem::replace(outcome, Err(PartitionError::OffsetOutOfRange));
-        let Ok(Fetched { records: Read::Cold(read), high_watermark, last_stable_offset, log_start, diverging }) =
-            fetched
-        else {
-            unreachable!("looked at above");
-        };
-        if let Ok(slice) = asked.door().cold_reads.call(move || read.run()).await {
-            let records = Read::Ready(slice);
-            *outcome = Ok(Fetched { records, high_watermark, last_stable_offset, log_start, diverging });
+        let Ok(fetched) = outcome else { continue };
+        let nothing = Read::Ready(Slice { parts: Vec::new(), size: 0, next: Offset(0) });
+        match std::mem::replace(&mut fetched.records, nothing) {
+            Read::Cold(read) => match asked.door().cold_reads.call(move || read.run()).await {
+                Ok(slice) => fetched.records = Read::Ready(slice),
+                Err(error) => *outcome = Err(error.into()),
+            },
+            ready => fetched.records = ready,
         }
     }
 }

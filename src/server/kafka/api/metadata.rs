@@ -135,3 +135,41 @@ async fn create_unknown(asked: &Asked, topics: &mut [MetadataResponseTopic]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::Uuid;
+    use crate::server::kafka::api::stories;
+
+    fn asked_for(version: i16, name: Option<&str>, topic_id: Uuid) -> MetadataResponseTopic {
+        let wanted = MetadataRequestTopic { topic_id, name: name.map(Text::from), ..Default::default() };
+        find(&stories::image(), version, &wanted)
+    }
+
+    #[test]
+    fn a_topic_is_found_by_its_name_and_by_its_id() {
+        let by_name = asked_for(13, Some("orders"), Uuid::ZERO);
+        assert_eq!((by_name.error_code, by_name.topic_id), (ErrorCode::None, stories::ORDERS.0));
+        assert_eq!(asked_for(13, None, stories::ORDERS.0), by_name);
+    }
+
+    #[test]
+    fn what_is_not_found_is_told_by_what_it_was_asked_by() {
+        let code = |name, id| asked_for(13, name, id).error_code;
+        assert_eq!(code(Some("nowhere"), Uuid::ZERO), ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(code(Some("no where"), Uuid::ZERO), ErrorCode::InvalidTopicException);
+        assert_eq!(code(None, Uuid([1; 16])), ErrorCode::UnknownTopicId);
+        assert_eq!(code(None, Uuid::ZERO), ErrorCode::InvalidTopicException);
+    }
+
+    #[test]
+    fn a_partition_without_a_leader_says_so_and_who_is_away() {
+        let topic = asked_for(13, Some("orders"), Uuid::ZERO);
+        let told = |at: usize| (topic.partitions[at].error_code, topic.partitions[at].leader_id);
+        assert_eq!(told(0), (ErrorCode::None, 1));
+        assert_eq!(told(2), (ErrorCode::LeaderNotAvailable, -1));
+        assert_eq!(topic.partitions[2].offline_replicas, [2]);
+        assert_eq!(topic.partitions[2].leader_epoch, 5);
+    }
+}

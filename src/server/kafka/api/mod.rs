@@ -24,3 +24,6 @@ pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+
+#[cfg(test)]
+pub mod stories;
