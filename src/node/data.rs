@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -11,7 +11,7 @@ use tracing::warn;
 use super::{Place, StartError, listen, session};
 use crate::base::World;
 use crate::base::disk::Disk;
-use crate::base::executor::{Reactor, Task};
+use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, IncarnationId};
 use crate::base::limits::FAREWELL_MS;
 use crate::broker::{Broker, Identity, Joining, Note, Running};
@@ -50,11 +50,13 @@ impl DataPlane {
             let is_guessed = is_guessed(listener);
             bound.push(Bound { name: listener.name.clone(), is_guessed, listener: socket });
         }
-        let identity = identity(world, config, place, listeners, admin_address);
+        let notes = Notes::of(world, config, place);
+        let identity = identity(config, place, listeners, admin_address, &notes);
         let running = Running::start(world, identity, &config.settings, reactors)
             .map_err(|cause| StartError::LogDirs { cause: cause.to_string() })?;
         let port = KafkaPort::open(&running.broker, reactors, bound);
-        let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone());
+        let recovered = (notes.recovered, world.executor.worker("note"));
+        let watching = watch_standing(running.broker.clone(), place.incarnation, health.clone(), recovered);
         let watching = world.executor.spawn("broker.health", Box::pin(watching));
         Ok(Self { port, running, addresses: addresses.join(","), _health: watching })
     }
@@ -87,12 +89,25 @@ impl DataPlane {
 }
 
 /// Keeps the node's health informed of whether the cluster has let its broker in.
-async fn watch_standing(broker: Broker, ours: IncarnationId, health: Health) {
+async fn watch_standing(
+    broker: Broker,
+    ours: IncarnationId,
+    health: Health,
+    (recovered, worker): (Note, Arc<dyn Worker>),
+) {
     let mut image = broker.image();
+    let mut recovered = Some(recovered);
     loop {
         let me = image.nodes().get(broker.node());
         let is_in = me.is_some_and(|me| me.is_active() && me.registration.incarnation == ours);
         health.set(Condition::Broker, is_in);
+        // An image with this run in it is seen once every log that it gives this broker has been opened.
+        if let Some(epoch) = broker.epoch().filter(|_| is_in)
+            && let Some(note) = recovered.take()
+            && let Err(error) = worker.call(move || note(epoch)).await
+        {
+            warn!(event = "node.not_noted", %error, "the next start will take a crash for one of the machine");
+        }
         image = broker.image_after(image.applied()).await;
     }
 }
@@ -123,11 +138,11 @@ const REACTORS: [&str; 16] = [
 ];
 
 fn identity(
-    world: &World,
     config: &NodeConfig,
     place: &Place,
     listeners: Vec<Advertised>,
     admin_address: &str,
+    notes: &Notes,
 ) -> Identity {
     let registration = Registration {
         incarnation: place.incarnation,
@@ -155,19 +170,46 @@ fn identity(
         joining: Joining {
             registration,
             previous_epoch: place.before.epoch,
-            note: note(world, config, place, session::note_registered),
-            disown: note(world, config, place, session::note_doubtful),
+            note: Arc::clone(&notes.registered),
+            disown: Arc::clone(&notes.doubtful),
         },
     }
 }
 
-/// One of the notes that a run leaves for the next one.
+/// What a run leaves for the next one to know. After a crash of the machine nobody vouches for the page cache before
+/// every log has been recovered: if the process dies earlier, the next one must not trust what the first crash tore.
+struct Notes {
+    registered: Note,
+    recovered: Note,
+    /// The disk failed. Nothing that is noted later takes that back.
+    doubtful: Note,
+}
+
 type WriteNote = fn(&dyn Disk, &Path, BrokerEpoch, IncarnationId) -> io::Result<()>;
 
-fn note(world: &World, config: &NodeConfig, place: &Place, write: WriteNote) -> Note {
-    let (disk, folder): (Arc<dyn Disk>, _) = (Arc::clone(&world.disk), config.data_dir.clone());
-    let incarnation = place.incarnation;
-    Arc::new(move |epoch| write(&*disk, &folder, epoch, incarnation))
+impl Notes {
+    fn of(world: &World, config: &NodeConfig, place: &Place) -> Self {
+        let has_failed = Arc::new(Mutex::new(false));
+        let note = |fails: bool, write: WriteNote| -> Note {
+            let (disk, folder): (Arc<dyn Disk>, _) = (Arc::clone(&world.disk), config.data_dir.clone());
+            let (incarnation, has_failed) = (place.incarnation, Arc::clone(&has_failed));
+            Arc::new(move |epoch| {
+                let mut has_failed = has_failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *has_failed |= fails;
+                let write = if *has_failed { session::note_doubtful } else { write };
+                write(&*disk, &folder, epoch, incarnation)
+            })
+        };
+        let registered = match place.before.boot {
+            Boot::MachineCrash => note(false, session::note_doubtful),
+            Boot::Clean | Boot::ProcessCrash => note(false, session::note_registered),
+        };
+        Self {
+            registered,
+            recovered: note(false, session::note_registered),
+            doubtful: note(true, session::note_doubtful),
+        }
+    }
 }
 
 /// What clients are told of a listener: what was set, where it listens, or what the machine is called.
