@@ -104,6 +104,8 @@ impl Cluster {
         let seeds: Vec<_> = self.nodes.iter().map(|node| node.peer.clone()).collect();
         let node = &self.nodes[id - 1];
         let mut command = Command::new(other_server().unwrap_or_else(|| DOHLE.into()));
+        // What is for a test is no setting of a node, which would refuse it as one.
+        command.env_remove("DOHLE_KILLS").env_remove("DOHLE_SEED");
         command.args(["server", "--log", "json", "--listen", &node.kafka]);
         command.args(["--peer-listen", &node.peer, "--admin-listen", &node.admin]);
         command.arg("--data-dir").arg(directory);
