@@ -78,6 +78,9 @@ fn a_verifiable_producer_is_acked_in_order(cluster: &Cluster) {
     for (number, (value, offset)) in acked.into_iter().enumerate() {
         assert_eq!((value.as_str(), offset.as_u64()), (Some(number.to_string().as_str()), Some(number as u64)));
     }
+    let place = ["--topic", "verified", "--partition", "0", "--offset", "earliest", "--max-messages", "5000"];
+    let found = tool("kafka-console-consumer", &cluster.bootstrap(), &place, "").output;
+    assert!(found.lines().eq((0..5_000).map(|number| number.to_string())), "what was acked is what is read");
 }
 
 #[test]
