@@ -116,7 +116,7 @@ async fn live(place: &Place, world: &World, stop: &Notify) -> Result<(), String>
         biased;
         why = node.failed() => Err(why),
         () = stop.notified() => {
-            place.slot().inside = None;
+            // It is looked at until the end: while others take over, it still appends and answers.
             node.stop().await;
             Ok(())
         }
