@@ -37,6 +37,7 @@ mod following;
 
 mod compaction;
 mod handle;
+mod passing;
 mod runner;
 mod upkeep;
 
