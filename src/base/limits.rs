@@ -86,6 +86,14 @@ pub const PROBE_PAUSE_MS: u64 = 10;
 /// dead process had open one after the other, and its port may be the last.
 pub const PROBE_AGAIN_MS: u64 = 10;
 
+/// How long one node waits for another to prove that its process runs: so many of its own ticks, because who gets no
+/// processor himself has not waited.
+pub const INQUIRY_TICKS: u32 = 25;
+pub const INQUIRY_TICK_MS: u64 = 20;
+
+/// Silent nodes that are looked for at the same time; with more of them, the network near the one who looks has failed.
+pub const INQUIRIES_MAX: usize = 16;
+
 /// How long a seed may take to answer while a cluster is being founded.
 pub const SEED_ANSWER_MS_MAX: u64 = 500;
 
@@ -119,6 +127,9 @@ pub const CONTROLLER_RETRY_MS: u64 = 20;
 
 /// A controller that says nothing for so long on a feed or session is asked elsewhere, or anew.
 pub const FEED_SILENCE_MS_MAX: u64 = 2_000;
+
+/// A controller that has left heartbeats unanswered for so long is passed over as long as there is another.
+pub const CONTROLLER_DOUBT_MS: u64 = 600;
 
 /// How often a broker says that it is alive.
 pub const HEARTBEAT_MS: u64 = 200;

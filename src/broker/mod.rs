@@ -26,6 +26,7 @@ mod settings;
 mod link;
 mod session;
 mod subscription;
+mod witness;
 
 mod lanes;
 

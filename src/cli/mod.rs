@@ -42,6 +42,9 @@ enum Command {
     Server(Box<server::ServerArguments>),
     /// Starts a cluster of three, puts load on it, and lets you kill and revive its nodes
     Lab(lab::LabArguments),
+    /// Computes for ever: what keeps the processors of a lab busy
+    #[command(hide = true)]
+    Busy(lab::BusyArguments),
     /// Measures what a cluster can do and what it costs, with raw requests; any Kafka will do
     Bench(bench::BenchArguments),
     #[command(flatten)]
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Server(arguments) => server::run(&arguments, &host::world(), &mut console),
         Command::Lab(arguments) => lab::run(&arguments, &host::world(), &mut console),
+        Command::Busy(arguments) => lab::busy(&arguments, &mut console),
         Command::Bench(arguments) => bench::run(&arguments, &host::world(), &mut console),
         Command::Admin(command) => admin::run(command, &host::world(), &mut console),
         Command::Config(arguments) => config::run(arguments, &host::world(), &mut console),

@@ -21,9 +21,21 @@ impl Child {
     /// The kernel takes the death of the *thread* that starts a child for the death of its parent: to be called where
     /// the thread lives as long as the program, which on a runtime is inside `block_on` of the main thread.
     pub fn start(arguments: &[String], log: &Path) -> io::Result<Self> {
-        let log = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).process_group(0).kill_on_drop(true);
+        command.args(arguments);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command of the shell in the same way; it cannot ask to be killed with its parent.
+    pub fn shell(line: &str, log: &Path) -> io::Result<Self> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]);
+        Self::spawn(command, log)
+    }
+
+    fn spawn(mut command: Command, log: &Path) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Self(command.spawn()?))
     }

@@ -20,7 +20,7 @@ use crate::base::World;
 pub use children::{Child, die_with};
 pub use executor::control_runtime;
 pub use process::{
-    arguments, asked_to_stop, cpu_time, environment, hostname, id, is_terminal, is_watched, resident_bytes,
+    arguments, asked_to_stop, cpu_time, environment, hostname, id, is_terminal, is_watched, processors, resident_bytes,
     temporary_folder, typed_lines,
 };
 

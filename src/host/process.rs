@@ -32,6 +32,11 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
+/// How many processors there are.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What this machine is called, if it has a name.
 pub fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -33,13 +33,13 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long the reading afterwards may be without anything new before it is given up.
 const READING_PATIENCE: Duration = Duration::from_secs(30);
 
-const TOPIC: Text = Text::from_static("lab");
+pub(super) const TOPIC: Text = Text::from_static("lab");
 
-/// The topic the load goes to.
-pub(super) fn topic() -> TopicSpec {
+/// The topic the load goes to, or one like it.
+pub(super) fn topic(name: Text) -> TopicSpec {
     let min_in_sync = ("min.insync.replicas", MIN_IN_SYNC.to_string());
     TopicSpec {
-        name: TOPIC,
+        name,
         partitions: PARTITIONS,
         replication_factor: REPLICAS,
         configs: [min_in_sync].into_iter().collect(),
@@ -126,8 +126,7 @@ impl Load {
 
     /// The partitions a node leads.
     pub(super) fn led_by(&self, node: NodeId) -> BTreeSet<PartitionIndex> {
-        let partitions = self.view().map(|view| view.partitions).unwrap_or_default();
-        partitions.into_iter().filter(|(_, partition)| partition.leader == Some(node)).map(|(index, _)| index).collect()
+        led_by(self.view(), node)
     }
 
     /// Whether every replica of every partition is in sync, and every partition led.
@@ -145,6 +144,12 @@ impl Load {
         self.board.note(Happening::LoadEnded);
         self.board
     }
+}
+
+/// The partitions of a topic that a node leads.
+pub(super) fn led_by(topic: Option<TopicView>, node: NodeId) -> BTreeSet<PartitionIndex> {
+    let partitions = topic.map(|view| view.partitions).unwrap_or_default();
+    partitions.into_iter().filter(|(_, partition)| partition.leader == Some(node)).map(|(index, _)| index).collect()
 }
 
 /// Where records come from.

@@ -11,8 +11,10 @@
 //! No root, no Docker, no cleaning up: whatever ends the lab, its processes end with it.
 //! Absent on purpose: networks that break (the simulator's), clusters of others (their tools').
 
+mod busy;
 mod check;
 mod load;
+mod newcomer;
 mod phases;
 mod processes;
 mod report;
@@ -25,6 +27,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 use tokio::time::interval;
+
+pub(super) use self::busy::{BusyArguments, run as busy};
 
 use self::load::Load;
 use self::processes::Nodes;
@@ -72,6 +76,9 @@ pub(super) struct LabArguments {
     /// Decides whom a scenario strikes [default: a new one, printed]
     #[arg(long)]
     seed: Option<u64>,
+    /// A command of the shell that `saturated` starts every 10 s beside its own load
+    #[arg(long, value_name = "COMMAND")]
+    beside: Option<String>,
     /// How the report is written
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -87,6 +94,8 @@ enum Scenario {
     RollingRestart,
     /// Halts the leader of some partition without closing anything, until others have taken over
     PauseLeader,
+    /// Strikes nobody, but keeps every processor busy with other work: then nobody may be fenced
+    Saturated,
 }
 
 impl Scenario {
@@ -96,14 +105,17 @@ impl Scenario {
             Self::ControllerKill => "controller-kill",
             Self::RollingRestart => "rolling-restart",
             Self::PauseLeader => "pause-leader",
+            Self::Saturated => "saturated",
         }
     }
 
-    fn blow(self) -> Blow {
+    /// What is done to nodes, if anything is.
+    fn blow(self) -> Option<Blow> {
         match self {
-            Self::LeaderKill | Self::ControllerKill => Blow::Killed,
-            Self::RollingRestart => Blow::Stopped,
-            Self::PauseLeader => Blow::Paused,
+            Self::LeaderKill | Self::ControllerKill => Some(Blow::Killed),
+            Self::RollingRestart => Some(Blow::Stopped),
+            Self::PauseLeader => Some(Blow::Paused),
+            Self::Saturated => None,
         }
     }
 }
@@ -154,7 +166,7 @@ async fn lab(arguments: &LabArguments, world: &World, console: &mut Console) -> 
     nodes.ready(READY_PATIENCE).await?;
     let cluster = Cluster::new(world.into(), nodes.bootstrap(), "dohle-lab");
     cluster.brokers_up(nodes.ids().len(), READY_PATIENCE).await?;
-    cluster.create_topic(&load::topic(), TOPIC_PATIENCE).await?;
+    cluster.create_topic(&load::topic(load::TOPIC), TOPIC_PATIENCE).await?;
     console.complain(&format!("bootstrap {}\nadmin     {}", nodes.bootstrap().join(","), nodes.admin().join(",")));
     match arguments.headless {
         Some(scenario) => scenario::play(scenario, arguments, world, nodes, &cluster, console).await,

@@ -80,6 +80,11 @@ impl Nodes {
         self.nodes.values().map(|node| node.kafka.clone()).collect()
     }
 
+    /// The same, but for one node.
+    pub(super) fn bootstrap_without(&self, node: NodeId) -> Vec<String> {
+        self.nodes.iter().filter(|(id, _)| **id != node).map(|(_, node)| node.kafka.clone()).collect()
+    }
+
     /// Where the admin tool finds it.
     pub(super) fn admin(&self) -> Vec<String> {
         self.nodes.values().map(|node| node.admin.clone()).collect()
@@ -236,7 +241,7 @@ async fn taken(world: &World, ports: Range<u16>) -> io::Result<Vec<String>> {
     listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }
 
-fn failed(what: &'static str) -> impl Fn(io::Error) -> LabError {
+pub(super) fn failed(what: &'static str) -> impl Fn(io::Error) -> LabError {
     move |cause| LabError::Outside { what, cause }
 }
 

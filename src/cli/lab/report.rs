@@ -69,6 +69,12 @@ pub(super) enum Happening {
     },
     /// Every replica is in sync.
     Whole,
+    /// Nobody was struck; so often nodes were fenced, inquired after because they were silent, or became active.
+    Endured {
+        fenced: usize,
+        inquiries: usize,
+        reigns: usize,
+    },
     LoadEnded,
 }
 
@@ -146,13 +152,13 @@ impl Timeline {
 }
 
 impl Timeline {
-    /// How long it took each time until a topic could be created again.
-    fn accepted(&self) -> Vec<Duration> {
-        let accepted = |(_, what): &(Duration, Happening)| match what {
-            Happening::Took { phases, .. } => phases.accepted_ms.map(Duration::from_millis),
+    /// How long one phase took each time.
+    fn phase(&self, phase: impl Fn(&Phases) -> Option<u64>) -> Vec<Duration> {
+        let lasted = |(_, what): &(Duration, Happening)| match what {
+            Happening::Took { phases, .. } => phase(phases).map(Duration::from_millis),
             _ => None,
         };
-        self.events.iter().filter_map(accepted).collect()
+        self.events.iter().filter_map(lasted).collect()
     }
 }
 
@@ -180,6 +186,9 @@ impl Happening {
             Self::Took { phases, .. } => phases.told(),
             Self::Revived { node } => format!("node {node} is back"),
             Self::Whole => "every replica is in sync".to_owned(),
+            Self::Endured { fenced, inquiries, reigns } => format!(
+                "nodes were fenced {fenced} times, inquired after {inquiries} times; {reigns} new active controllers"
+            ),
             Self::LoadEnded => "the load ends, and all that was sent is settled".to_owned(),
         }
     }
@@ -243,7 +252,9 @@ impl Report {
             );
         }
         text += &spread("gaps", self.timeline.gaps());
-        text += &spread("topics created again after", self.timeline.accepted());
+        text += &spread("others lead after", self.timeline.phase(|phases| phases.led_ms));
+        text += &spread("newcomers' records acknowledged after", self.timeline.phase(|phases| phases.written_ms));
+        text += &spread("topics created again after", self.timeline.phase(|phases| phases.accepted_ms));
         if let Some(trouble) = &self.trouble {
             text += &format!("trouble: {trouble}\n");
         }
@@ -259,6 +270,8 @@ impl Report {
             plan: &'a Plan,
             timeline: Vec<Moment<'a>>,
             gaps_ms: Vec<u64>,
+            led_ms: Vec<u64>,
+            written_ms: Vec<u64>,
             accepted_ms: Vec<u64>,
             verdict: &'a Verdict,
             trouble: &'a Option<String>,
@@ -275,7 +288,9 @@ impl Report {
             plan: &self.plan,
             timeline: timeline.collect(),
             gaps_ms: self.timeline.gaps().into_iter().map(millis).collect(),
-            accepted_ms: self.timeline.accepted().into_iter().map(millis).collect(),
+            led_ms: self.timeline.phase(|phases| phases.led_ms).into_iter().map(millis).collect(),
+            written_ms: self.timeline.phase(|phases| phases.written_ms).into_iter().map(millis).collect(),
+            accepted_ms: self.timeline.phase(|phases| phases.accepted_ms).into_iter().map(millis).collect(),
             verdict: &self.verdict,
             trouble: &self.trouble,
         };

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again};
+use super::busy::endure;
+use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again, topic};
+use super::newcomer::{self, Newcomer};
 use super::phases::Phases;
 use super::processes::Nodes;
 use super::report::{Blow, Happening, Plan, Report};
-use super::{LabArguments, LabError, Scenario, active, revive, strike};
+use super::{LabArguments, LabError, Scenario, TOPIC_PATIENCE, active, revive, strike};
 use crate::base::World;
 use crate::base::ids::NodeId;
 use crate::cli::{Console, Exit, Output};
@@ -39,9 +41,15 @@ pub(super) async fn play(
     console: &mut Console,
 ) -> Result<Exit, LabError> {
     let plan = plan(scenario, arguments, world);
+    if scenario == Scenario::PauseLeader {
+        cluster.create_topic(&topic(newcomer::TOPIC), TOPIC_PATIENCE).await?;
+    }
     let load = Load::start(world, cluster, plan.rate_per_second);
     let mut script = Script { scenario, world, cluster, nodes: &mut nodes, load: &load };
-    let trouble = script.run(&plan).await?;
+    let trouble = match scenario.blow() {
+        Some(blow) => script.run(&plan, blow).await?,
+        None => script.endure(&plan, arguments.beside.as_deref()).await?,
+    };
     let board = load.finish().await;
     let (ledger, timeline) = {
         let marks = board.marks();
@@ -67,7 +75,7 @@ fn plan(scenario: Scenario, arguments: &LabArguments, world: &World) -> Plan {
         seed: arguments.seed.unwrap_or_else(|| world.entropy.number() >> 32), // short enough to be typed again
         rate_per_second: arguments.rate,
         seconds: arguments.seconds,
-        blows: arguments.kills,
+        blows: if scenario.blow().is_some() { arguments.kills } else { 0 },
         partitions: PARTITIONS,
         replicas: REPLICAS,
         min_insync_replicas: MIN_IN_SYNC,
@@ -85,7 +93,7 @@ struct Script<'a> {
 
 impl Script<'_> {
     /// Says what has kept the scenario from its end.
-    async fn run(&mut self, plan: &Plan) -> Result<Option<String>, LabError> {
+    async fn run(&mut self, plan: &Plan, blow: Blow) -> Result<Option<String>, LabError> {
         let begun = Instant::now();
         let end = begun + Duration::from_secs(plan.seconds);
         let pause = Duration::from_secs(plan.seconds) / (plan.blows + 1);
@@ -95,7 +103,7 @@ impl Script<'_> {
             let Some(node) = self.victim(turn, &mut dice).await else {
                 return Ok(Some("there is nobody to strike: no leader, or no active controller".to_owned()));
             };
-            if let Some(trouble) = self.strike_one(node).await? {
+            if let Some(trouble) = self.strike_one(node, blow).await? {
                 return Ok(Some(trouble));
             }
         }
@@ -103,10 +111,23 @@ impl Script<'_> {
         Ok(None)
     }
 
+    /// Has the cluster get along with other work beside it; then it is counted what the nodes made of it.
+    async fn endure(&mut self, plan: &Plan, beside: Option<&str>) -> Result<Option<String>, LabError> {
+        let before = self.nodes.said();
+        endure(Instant::now() + Duration::from_secs(plan.seconds), beside, self.nodes.folder()).await?;
+        let news = |(said, before): (String, String)| said[before.len()..].to_owned();
+        let news: Vec<String> = self.nodes.said().into_iter().zip(before).map(news).collect();
+        let count = |what: &str| news.iter().flat_map(|said| said.lines()).filter(|line| line.contains(what)).count();
+        let fenced = count("event=\"node.fencing\"");
+        let (inquiries, reigns) = (count("event=\"session.inquired\""), count("event=\"controller.activated\""));
+        self.load.board().note(Happening::Endured { fenced, inquiries, reigns });
+        Ok((fenced > 0).then(|| format!("{fenced} times a node was fenced that only had little of the processors")))
+    }
+
     /// Whose turn it is.
     async fn victim(&self, turn: u32, dice: &mut Dice) -> Option<NodeId> {
         match self.scenario {
-            Scenario::LeaderKill | Scenario::PauseLeader => leader(self.load, dice),
+            Scenario::LeaderKill | Scenario::PauseLeader | Scenario::Saturated => leader(self.load, dice),
             Scenario::ControllerKill => active(self.cluster).await,
             Scenario::RollingRestart => {
                 let nodes = self.nodes.ids();
@@ -115,20 +136,27 @@ impl Script<'_> {
         }
     }
 
-    async fn strike_one(&mut self, node: NodeId) -> Result<Option<String>, LabError> {
-        let blow = self.scenario.blow();
+    async fn strike_one(&mut self, node: NodeId, blow: Blow) -> Result<Option<String>, LabError> {
+        let newcomer = match blow {
+            Blow::Paused => Some(Newcomer::before(node, self.cluster, self.nodes, self.world).await),
+            Blow::Killed | Blow::Stopped => None,
+        };
         let (struck, since) = (self.world.clock.now(), Instant::now());
         strike(node, blow, self.cluster, self.nodes, self.load).await?;
         let accepted_ms = match self.scenario {
             Scenario::ControllerKill => self.accepted(since).await,
             _ => None,
         };
+        let written_ms = match newcomer {
+            Some(newcomer) => newcomer.written(since, RECOVERY_PATIENCE).await,
+            None => None,
+        };
         let load = self.load;
         if !until(self.nodes, || !load.board().marks().timeline.is_in_outage()).await? {
             let patience = RECOVERY_PATIENCE.as_secs();
             return Ok(Some(format!("what node {node} led was not written to again in {patience} s")));
         }
-        let phases = Phases { accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
+        let phases = Phases { written_ms, accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
         load.board().note(Happening::Took { node, phases });
         sleep(AWAY).await;
         if blow == Blow::Paused {
