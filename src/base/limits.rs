@@ -88,7 +88,7 @@ pub const PROBE_AGAIN_MS: u64 = 10;
 
 /// How long one node waits for another to prove that its process runs: so many of its own ticks, because who gets no
 /// processor himself has not waited.
-pub const INQUIRY_TICKS: u32 = 25;
+pub const INQUIRY_TICKS: u32 = 20;
 pub const INQUIRY_TICK_MS: u64 = 20;
 
 /// Silent nodes that are looked for at the same time; with more of them, the network near the one who looks has failed.

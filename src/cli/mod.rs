@@ -1,6 +1,7 @@
 //! The command line: reads what was asked, does it, and says how it went.
 //!
-//! Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 cannot connect, 4 not found, 5 refused because it is unsafe.
+//! Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 cannot connect, 4 not found, 5 refused because it is unsafe,
+//! 6 nothing was shown.
 //! Answers go to standard output, as text or with `-o json` as JSON; complaints and logs go to standard error.
 
 mod admin;
@@ -78,6 +79,7 @@ enum Exit {
     CannotConnect = 3,
     NotFound = 4,
     Unsafe = 5,
+    Unknown = 6,
 }
 
 impl From<Exit> for ExitCode {

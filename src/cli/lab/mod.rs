@@ -12,7 +12,9 @@
 //! Absent on purpose: networks that break (the simulator's), clusters of others (their tools').
 
 mod busy;
+mod chaos;
 mod check;
+mod dice;
 mod load;
 mod newcomer;
 mod phases;
@@ -94,6 +96,8 @@ enum Scenario {
     RollingRestart,
     /// Halts the leader of some partition without closing anything, until others have taken over
     PauseLeader,
+    /// Kills, stops and halts nodes as a seed says, sometimes two at once, and brings them back; three producers
+    Chaos,
     /// Strikes nobody, but keeps every processor busy with other work: then nobody may be fenced
     Saturated,
 }
@@ -105,17 +109,17 @@ impl Scenario {
             Self::ControllerKill => "controller-kill",
             Self::RollingRestart => "rolling-restart",
             Self::PauseLeader => "pause-leader",
+            Self::Chaos => "chaos",
             Self::Saturated => "saturated",
         }
     }
 
-    /// What is done to nodes, if anything is.
-    fn blow(self) -> Option<Blow> {
+    /// What is done to nodes, where it is always the same.
+    fn blow(self) -> Blow {
         match self {
-            Self::LeaderKill | Self::ControllerKill => Some(Blow::Killed),
-            Self::RollingRestart => Some(Blow::Stopped),
-            Self::PauseLeader => Some(Blow::Paused),
-            Self::Saturated => None,
+            Self::RollingRestart => Blow::Stopped,
+            Self::PauseLeader => Blow::Paused,
+            _ => Blow::Killed,
         }
     }
 }
@@ -171,7 +175,7 @@ async fn lab(arguments: &LabArguments, world: &World, console: &mut Console) -> 
     match arguments.headless {
         Some(scenario) => scenario::play(scenario, arguments, world, nodes, &cluster, console).await,
         None => {
-            let load = Load::start(world, &cluster, arguments.rate);
+            let load = Load::start(world, &cluster, 1, arguments.rate);
             play(&mut nodes, &cluster, &load, console).await?;
             Ok(Exit::Done)
         }
@@ -228,17 +232,21 @@ async fn press(line: &str, nodes: &mut Nodes, cluster: &Cluster, load: &Load) ->
 }
 
 async fn strike(node: NodeId, blow: Blow, cluster: &Cluster, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {
-    let was_active = active(cluster).await == Some(node);
+    let was_active = Some(active(cluster).await == Some(node));
     let (led, board) = (load.led_by(node), load.board());
     let what = Happening::Struck { node, blow, led: led.len(), was_active };
     board.marks().timeline.on_struck(board.now(), what, led);
-    match blow {
-        Blow::Killed => nodes.kill(node).await?,
-        Blow::Stopped => nodes.stop(node).await?,
-        Blow::Paused => nodes.pause(node, true)?,
-    }
+    hit(node, blow, nodes).await?;
     board.marks().timeline.on_gone(board.now());
     Ok(())
+}
+
+async fn hit(node: NodeId, blow: Blow, nodes: &mut Nodes) -> Result<(), LabError> {
+    match blow {
+        Blow::Killed => nodes.kill(node).await,
+        Blow::Stopped => nodes.stop(node).await,
+        Blow::Paused => nodes.pause(node, true),
+    }
 }
 
 /// The node of the active controller, if anybody says.
