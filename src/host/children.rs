@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
@@ -69,9 +69,22 @@ impl Child {
     }
 
     /// How it ended, if it has.
-    pub fn ended(&mut self) -> io::Result<Option<String>> {
-        Ok(self.0.try_wait()?.map(|status| status.to_string()))
+    pub fn ended(&mut self) -> io::Result<Option<Ended>> {
+        let ended = |status: ExitStatus| Ended { in_order: status.success(), how: status.to_string() };
+        Ok(self.0.try_wait()?.map(ended))
     }
+
+    /// The number of the process, as long as it has not been seen to end.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+}
+
+/// How a child has ended.
+pub struct Ended {
+    /// It did what it was asked, and nothing was wrong.
+    pub in_order: bool,
+    pub how: String,
 }
 
 /// Ties this process to the life of its parent, of which it knows the id.

@@ -12,6 +12,7 @@
 //! Absent on purpose: networks that break (the simulator's), clusters of others (their tools').
 
 mod busy;
+mod card;
 mod chaos;
 mod check;
 mod dice;
@@ -31,6 +32,7 @@ use tokio::sync::mpsc;
 use tokio::time::interval;
 
 pub(super) use self::busy::{BusyArguments, run as busy};
+pub(super) use self::card::{Lab, LabNode};
 
 use self::load::Load;
 use self::processes::Nodes;
@@ -52,6 +54,9 @@ const TOPIC_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two pages of the view, and between two lines where nobody watches.
 const DRAW_PAUSE: Duration = Duration::from_millis(250);
 const LINE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether a node has stopped.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long it may take to learn who the active controller is.
 const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
@@ -189,6 +194,7 @@ async fn play(nodes: &mut Nodes, cluster: &Cluster, load: &Load, console: &mut C
     let mut view = View::default();
     let mut message = String::new();
     let mut pages = interval(if is_watched { DRAW_PAUSE } else { LINE_PAUSE });
+    let mut looks = interval(LOOK_PAUSE);
     loop {
         tokio::select! {
             biased;
@@ -199,11 +205,11 @@ async fn play(nodes: &mut Nodes, cluster: &Cluster, load: &Load, console: &mut C
                     line => message = press(line, nodes, cluster, load).await?,
                 }
             }
-            _ = pages.tick() => {
-                for node in nodes.ids() {
-                    nodes.check_alive(node)?;
-                }
-            }
+            _ = looks.tick() => match nodes.supervise()? {
+                Some(node) => message = format!("node {node} was asked to stop, and was started again"),
+                None => continue,
+            },
+            _ = pages.tick() => {}
         }
         let page = view::page(nodes, load, &message);
         console.answer(&if is_watched { view.draw(&page) } else { page });
