@@ -51,6 +51,9 @@ pub const FELLOW_DIAL_MS_MAX: u64 = 1_000;
 /// A voter that has said nothing to its leader for so long is not handed the leadership.
 pub const HEIR_SILENCE_MS_MAX: u64 = 500;
 
+/// How long ago a quorum may have confirmed a leader that says so to brokers.
+pub const RULE_CONFIRMED_MS_MAX: u64 = 1_000;
+
 /// How long whoever leads and stops waits for another to take over.
 pub const HAND_OVER_MS_MAX: u64 = 500;
 

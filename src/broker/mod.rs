@@ -17,6 +17,7 @@
 mod errands;
 mod error;
 mod folders;
+mod lease;
 mod suspects;
 
 mod partition;

@@ -163,6 +163,9 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
                 Some(answer) => {
                     heard = Instant::now();
                     broker.0.link.trust(address);
+                    if answer.rules {
+                        broker.0.around.lease.renew(broker.0.around.now(), answer.session_timeout_ms);
+                    }
                     witness.look_for(answer.silent.into_iter().map(NodeId));
                 }
                 None => return Err("the controller ended the session".to_owned()),

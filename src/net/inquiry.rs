@@ -69,7 +69,7 @@ fn judged(answer: &io::Result<u8>) -> Inquiry {
 mod tests {
     use std::future::pending;
 
-    use tokio::time::{Instant, advance, sleep};
+    use tokio::time::{Instant, advance};
 
     use super::*;
 
@@ -82,21 +82,24 @@ mod tests {
         assert_eq!(begun.elapsed(), PATIENCE);
     }
 
+    /// An answer that comes after so many of our ticks.
+    async fn answer_after(ticks: u32) -> io::Result<u8> {
+        for _ in 0..ticks {
+            advance(Duration::from_millis(INQUIRY_TICK_MS)).await;
+        }
+        Ok(0)
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_comes_in_time_is_a_sign_of_life() {
-        let slow = async {
-            sleep(PATIENCE - Duration::from_millis(1)).await;
-            Ok(0)
-        };
-        assert_eq!(patiently(slow).await, Inquiry::Answered);
+    async fn an_answer_in_time_is_a_sign_of_life() {
+        assert_eq!(patiently(answer_after(INQUIRY_TICKS - 1)).await, Inquiry::Answered);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_get_to_run_has_not_waited() {
         let stalled = async {
-            advance(PATIENCE * 10).await; // nothing of us ran, the timers neither
-            sleep(PATIENCE / 2).await;
-            Ok(0)
+            advance(PATIENCE * 10).await; // nothing of ours ran, the timers neither
+            answer_after(INQUIRY_TICKS / 2).await
         };
         assert_eq!(patiently(stalled).await, Inquiry::Answered);
     }

@@ -366,6 +366,7 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
         proto::SessionDown {
             active: active.map(|member| proto::ControllerAddress { node_id: member.node.0, address: member.address }),
             session_timeout_ms: u32::try_from(self.session_timeout.as_millis()).unwrap_or(u32::MAX),
+            rules: self.quorum.rules(),
             silent: self.silent.borrow_and_update().iter().map(|node| node.0).collect(),
         }
     }

@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::lease::Lease;
 use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
@@ -61,6 +62,7 @@ pub struct Surroundings {
     pub world: World,
     pub errands: Errands,
     pub(in crate::broker) suspects: Suspects,
+    pub(in crate::broker) lease: Lease,
     /// Weak, because what runs on them holds this.
     reactors: Vec<Weak<dyn Reactor>>,
     /// Whose turn it is.
@@ -76,6 +78,7 @@ impl Surroundings {
             world,
             errands: Errands::default(),
             suspects: Suspects::default(),
+            lease: Lease::default(),
             reactors: Vec::new(),
             turn: AtomicUsize::default(),
             started: Instant::now(),

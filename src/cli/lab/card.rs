@@ -1,7 +1,7 @@
 //! The card of a lab: which processes its nodes are, for other commands on this machine.
 //!
-//! `<folder of the lab>/lab.json`, rewritten whenever a node is started. The lab supervises its nodes: one that is asked
-//! to stop, and does, is started again.
+//! `<folder of the lab>/lab.json`, rewritten whenever a node is started. The lab supervises its nodes: one that is
+//! asked to stop, and does, is started again.
 
 use std::path::{Path, PathBuf};
 
