@@ -143,6 +143,10 @@ pub const SESSION_MESSAGES_QUEUE_MAX: usize = 8;
 /// How long a broker is suspected of having died after a connection with it broke off, unless there is news of it.
 pub const SUSPICION_MS: u64 = 1_000;
 
+/// How long clients are still told of a broker that was fenced: until those that were connected to it have been told
+/// who leads now.
+pub const DEPARTED_TOLD_MS: u64 = 3_000;
+
 /// How long a replica that may soon lead holds what clients ask of it, instead of sending them to a dead leader.
 pub const PARKED_MS_MAX: u64 = 300;
 

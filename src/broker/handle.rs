@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
+use super::departed::Departed;
 use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
@@ -25,6 +26,7 @@ use crate::base::limits::{
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
 use crate::log::{After, DirMeta, LogError};
+use crate::metadata::nodes::Node;
 use crate::metadata::record::Origin;
 use crate::metadata::{Delta, Image};
 
@@ -44,6 +46,7 @@ pub(super) struct Inner {
     pub(super) link: ControllerLink,
     /// What this node has applied and acts on.
     pub(super) image: watch::Sender<Arc<Image>>,
+    departed: Departed,
     /// This run's registration, once it has one.
     pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
     pub(super) stopping: watch::Sender<bool>,
@@ -96,6 +99,7 @@ impl Running {
             following: Following::new(Arc::clone(&around), home, incarnation),
             link: ControllerLink::new(world.clone(), identity.cluster, identity.controllers),
             image,
+            departed: Departed::default(),
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),
@@ -177,6 +181,11 @@ impl Broker {
         self.image()
     }
 
+    /// Whether clients are told of a broker: it serves, or did a moment ago.
+    pub fn tells_of(&self, node: &Node) -> bool {
+        self.0.departed.tells_of(node, self.0.around.now())
+    }
+
     /// Waits until this node acts on everything up to here.
     pub async fn image_at(&self, index: MetadataIndex) {
         let mut images = self.0.image.subscribe();
@@ -235,6 +244,7 @@ impl Broker {
         let old = self.image();
         let new = Arc::new(image);
         self.0.link.learn(&new);
+        self.0.departed.on_metadata(&old, &new, &delta, self.0.around.now());
         let is_ours = |image: &Image| {
             let me = image.nodes().get(self.node());
             me.is_some_and(|me| me.registration.incarnation == self.0.joining.registration.incarnation)

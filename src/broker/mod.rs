@@ -14,6 +14,7 @@
 //!
 //! Absent on purpose: tasks, timers and descriptors of idle partitions; decisions about the cluster (the controller's).
 
+mod departed;
 mod errands;
 mod error;
 mod folders;
