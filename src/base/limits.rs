@@ -51,6 +51,9 @@ pub const FELLOW_DIAL_MS_MAX: u64 = 1_000;
 /// A voter that has said nothing to its leader for so long is not handed the leadership.
 pub const HEIR_SILENCE_MS_MAX: u64 = 500;
 
+/// How long ago a quorum may have confirmed a leader that says so to brokers.
+pub const RULE_CONFIRMED_MS_MAX: u64 = 1_000;
+
 /// How long whoever leads and stops waits for another to take over.
 pub const HAND_OVER_MS_MAX: u64 = 500;
 
@@ -92,6 +95,14 @@ pub const PROBE_PAUSE_MS: u64 = 10;
 /// dead process had open one after the other, and its port may be the last.
 pub const PROBE_AGAIN_MS: u64 = 10;
 
+/// How long one node waits for another to prove that its process runs: so many of its own ticks, because who gets no
+/// processor himself has not waited.
+pub const INQUIRY_TICKS: u32 = 20;
+pub const INQUIRY_TICK_MS: u64 = 20;
+
+/// Silent nodes that are looked for at the same time; with more of them, the network near the one who looks has failed.
+pub const INQUIRIES_MAX: usize = 16;
+
 /// How long a seed may take to answer while a cluster is being founded.
 pub const SEED_ANSWER_MS_MAX: u64 = 500;
 
@@ -125,6 +136,9 @@ pub const CONTROLLER_RETRY_MS: u64 = 20;
 
 /// A controller that says nothing for so long on a feed or session is asked elsewhere, or anew.
 pub const FEED_SILENCE_MS_MAX: u64 = 2_000;
+
+/// A controller that has left heartbeats unanswered for so long is passed over as long as there is another.
+pub const CONTROLLER_DOUBT_MS: u64 = 600;
 
 /// How often a broker says that it is alive.
 pub const HEARTBEAT_MS: u64 = 200;

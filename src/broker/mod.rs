@@ -18,6 +18,7 @@ mod departed;
 mod errands;
 mod error;
 mod folders;
+mod lease;
 mod suspects;
 
 mod partition;
@@ -27,6 +28,7 @@ mod settings;
 mod link;
 mod session;
 mod subscription;
+mod witness;
 
 mod lanes;
 

@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::lease::Lease;
 use super::passing::HandOver;
 use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
@@ -62,6 +63,7 @@ pub struct Surroundings {
     pub world: World,
     pub errands: Errands,
     pub(in crate::broker) suspects: Suspects,
+    pub(in crate::broker) lease: Lease,
     pub hand_over: HandOver,
     /// Weak, because what runs on them holds this.
     reactors: Vec<Weak<dyn Reactor>>,
@@ -78,6 +80,7 @@ impl Surroundings {
             world,
             errands: Errands::default(),
             suspects: Suspects::default(),
+            lease: Lease::default(),
             hand_over: HandOver::default(),
             reactors: Vec::new(),
             turn: AtomicUsize::default(),
