@@ -108,7 +108,7 @@ impl Log {
             let Some((position, _)) = begin else { continue };
             let mut scan = Scan::new(Arc::clone(&source.file), position, source.size);
             while let Some(header) = scan.header().map_err(LogError::io(&source.path))? {
-                let header = header.map_err(|defect| source.corrupt(scan.position(), &defect))?;
+                let header = header.map_err(|defect| source.corrupt(scan.position(), defect))?;
                 let marker = scan.marker(&header).map_err(LogError::io(&source.path))?;
                 visitor.batch(&header, marker);
                 scan.skip(&header);
