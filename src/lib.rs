@@ -39,8 +39,8 @@
 //! - **CreateTopics**: `api/create_topics.rs` → `broker/link.rs` ⇢ `server/grpc/controller.rs` → `quorum/active.rs`
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
-//! - **A broker dies**: its session breaks and its port refuses (`quorum/sessions.rs`, judged by
-//!   `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
+//! - **A broker dies**: its session breaks and its port refuses, or nobody gets an answer from its process
+//!   (`quorum/sessions.rs`, `broker/witness.rs`, judged by `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
 //!   feed tells every broker. Meanwhile clients are held rather than sent astray (`broker/partition/park.rs`). Was it
 //!   the active controller, then the same evidence elects another one first (`quorum/haste.rs`).
 //! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go

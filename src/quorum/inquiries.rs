@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tracing::info;
 
 use crate::base::executor::BoxFuture;
 use crate::base::ids::NodeId;
@@ -36,6 +37,9 @@ impl Inquiries {
     pub fn inquire(&mut self, mut suspects: Vec<(NodeId, String)>) {
         suspects.truncate(INQUIRIES_MAX);
         let list: Vec<NodeId> = suspects.iter().map(|(node, _)| *node).collect();
+        for node in list.iter().filter(|node| !self.silent.borrow().contains(node)) {
+            info!(event = "node.silent", %node, "a node is not heard and is looked for");
+        }
         self.silent.send_if_modified(|told| {
             *told != list && {
                 *told = list;

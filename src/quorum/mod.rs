@@ -6,7 +6,8 @@
 //!
 //! On top of it a [`Controller`]: its state is the metadata image (`image`); on the leader, `active` judges commands by
 //! `controller::decide` and proposes the facts; `feed` hands committed entries to whoever subscribes; `sessions` hears
-//! who is alive; `haste` sees a leader die. `bootstrap` is how a node without a cluster comes to one.
+//! who is alive, `inquiries` looks for those it does not hear; `haste` sees a leader die. `bootstrap` is how a node
+//! without a cluster comes to one.
 //!
 //! Invariants: a vote or an entry is acknowledged only after it has been synced, in the order they were made; a Raft id
 //! belongs to one disk ([`RaftId`]), so that a wiped voter cannot vote again under its old name.

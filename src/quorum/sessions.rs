@@ -263,7 +263,7 @@ impl Table {
 
     /// Takes in what came of an inquiry.
     fn learn_of(&mut self, node: NodeId, inquiry: Inquiry) {
-        info!(event = "session.inquired", %node, ?inquiry, "a silent node was inquired after");
+        debug!(event = "session.inquired", %node, ?inquiry, "a silent node was inquired after");
         match inquiry {
             Inquiry::Answered => self.liveness.on_answered(node, self.now()),
             Inquiry::Unanswered => self.liveness.on_unanswered(node, self.now()),

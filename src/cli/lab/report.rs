@@ -70,10 +70,10 @@ pub(super) enum Happening {
     },
     /// Every replica is in sync.
     Whole,
-    /// Nobody was struck; so often nodes were fenced, inquired after because they were silent, or became active.
+    /// Nobody was struck; so often nodes were fenced, not heard by a controller and looked for, or became active.
     Endured {
         fenced: usize,
-        inquiries: usize,
+        silences: usize,
         reigns: usize,
     },
     LoadEnded,
@@ -192,8 +192,8 @@ impl Happening {
             Self::Took { phases, .. } => phases.told(),
             Self::Revived { node } => format!("node {node} is back"),
             Self::Whole => "every replica is in sync".to_owned(),
-            Self::Endured { fenced, inquiries, reigns } => format!(
-                "nodes were fenced {fenced} times, inquired after {inquiries} times; {reigns} new active controllers"
+            Self::Endured { fenced, silences, reigns } => format!(
+                "nodes were fenced {fenced} times, looked for {silences} times; {reigns} new active controllers"
             ),
             Self::LoadEnded => "the load ends, and all that was sent is settled".to_owned(),
         }

@@ -137,8 +137,8 @@ impl Script<'_> {
         let news: Vec<String> = self.nodes.said().into_iter().zip(before).map(news).collect();
         let count = |what: &str| news.iter().flat_map(|said| said.lines()).filter(|line| line.contains(what)).count();
         let fenced = count("event=\"node.fencing\"");
-        let (inquiries, reigns) = (count("event=\"session.inquired\""), count("event=\"controller.activated\""));
-        self.load.board().note(Happening::Endured { fenced, inquiries, reigns });
+        let (silences, reigns) = (count("event=\"node.silent\""), count("event=\"controller.activated\""));
+        self.load.board().note(Happening::Endured { fenced, silences, reigns });
         Ok((fenced > 0).then(|| format!("{fenced} times a node was fenced that only had little of the processors")))
     }
 
