@@ -51,8 +51,17 @@ pub const FELLOW_DIAL_MS_MAX: u64 = 1_000;
 /// A voter that has said nothing to its leader for so long is not handed the leadership.
 pub const HEIR_SILENCE_MS_MAX: u64 = 500;
 
+/// How long ago a quorum may have confirmed a leader that says so to brokers.
+pub const RULE_CONFIRMED_MS_MAX: u64 = 1_000;
+
 /// How long whoever leads and stops waits for another to take over.
 pub const HAND_OVER_MS_MAX: u64 = 500;
+
+/// How long a leader that stops holds what it should append, while another one is to come.
+pub const HELD_MS_MAX: u64 = 200;
+
+/// How long after that it passes on what comes late: until clients have been told.
+pub const PASSED_ON_MS: u64 = 150;
 
 /// How long a broker that stops goes on telling clients who leads now: a connection that closes says nothing, and they
 /// would have to find out.
@@ -85,6 +94,14 @@ pub const PROBE_PAUSE_MS: u64 = 10;
 /// Pause before a node is probed again whose stream broke off, but whose port did not refuse: the system closes what a
 /// dead process had open one after the other, and its port may be the last.
 pub const PROBE_AGAIN_MS: u64 = 10;
+
+/// How long one node waits for another to prove that its process runs: so many of its own ticks, because who gets no
+/// processor himself has not waited.
+pub const INQUIRY_TICKS: u32 = 20;
+pub const INQUIRY_TICK_MS: u64 = 20;
+
+/// Silent nodes that are looked for at the same time; with more of them, the network near the one who looks has failed.
+pub const INQUIRIES_MAX: usize = 16;
 
 /// How long a seed may take to answer while a cluster is being founded.
 pub const SEED_ANSWER_MS_MAX: u64 = 500;
@@ -120,6 +137,9 @@ pub const CONTROLLER_RETRY_MS: u64 = 20;
 /// A controller that says nothing for so long on a feed or session is asked elsewhere, or anew.
 pub const FEED_SILENCE_MS_MAX: u64 = 2_000;
 
+/// A controller that has left heartbeats unanswered for so long is passed over as long as there is another.
+pub const CONTROLLER_DOUBT_MS: u64 = 600;
+
 /// How often a broker says that it is alive.
 pub const HEARTBEAT_MS: u64 = 200;
 
@@ -128,6 +148,10 @@ pub const SESSION_MESSAGES_QUEUE_MAX: usize = 8;
 
 /// How long a broker is suspected of having died after a connection with it broke off, unless there is news of it.
 pub const SUSPICION_MS: u64 = 1_000;
+
+/// How long clients are still told of a broker that was fenced: until those that were connected to it have been told
+/// who leads now.
+pub const DEPARTED_TOLD_MS: u64 = 3_000;
 
 /// How long a replica that may soon lead holds what clients ask of it, instead of sending them to a dead leader.
 pub const PARKED_MS_MAX: u64 = 300;

@@ -1,11 +1,16 @@
 //! The way to the controllers: commands to the active one, wherever it is.
 //!
+//! A controller that leaves heartbeats unanswered is passed over, and whatever it was asked is asked elsewhere: a
+//! process that is stopped keeps its connections, so calls to it would take all the time they have.
+//!
 //! Invariants: a command is sent again only if it was certainly not done, or may be done twice without harm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
@@ -25,6 +30,8 @@ pub struct ControllerLink {
     world: World,
     cluster: ClusterId,
     known: Mutex<Known>,
+    /// The controllers that leave heartbeats unanswered.
+    doubted: watch::Sender<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -49,7 +56,8 @@ pub enum SubmitError {
 
 impl ControllerLink {
     pub fn new(world: World, cluster: ClusterId, addresses: Vec<String>) -> Self {
-        Self { world, cluster, known: Mutex::new(Known { addresses, ..Known::default() }) }
+        let known = Mutex::new(Known { addresses, ..Known::default() });
+        Self { world, cluster, known, doubted: watch::Sender::default() }
     }
 
     /// Has a command decided and committed, waiting for an active controller as long as `patience` lasts.
@@ -88,12 +96,13 @@ impl ControllerLink {
         use proto::submit_reply::Result as Kind;
         let (address, peer) = self.next();
         let call = |channel| async move { client(channel).submit(request.clone()).await };
-        let reply = match peer.call(patience, call).await {
+        let answer = self.unless_doubted(&address, peer.call(patience, call)).await;
+        let reply = match answer.and_then(|answer| answer.map_err(|error| error.to_string())) {
             Ok(reply) => reply,
-            Err(error) => {
+            Err(why) => {
                 self.forget_active(&address);
                 // Every command is judged by epochs or finds that it was done before, so a second one does no harm.
-                return Err(error.to_string());
+                return Err(why);
             }
         };
         let index = MetadataIndex(reply.index);
@@ -111,15 +120,40 @@ impl ControllerLink {
         }
     }
 
-    /// Whom to ask: the active controller, or each in turn.
+    /// Whom to ask: the active controller, or each in turn; those who are doubted only if there is nobody else.
     pub(super) fn next(&self) -> (String, Arc<Peer>) {
+        let doubted = self.doubted.borrow().clone();
         let mut known = self.known();
-        let address = known.active.clone().unwrap_or_else(|| {
-            known.turn += 1;
-            known.addresses[known.turn % known.addresses.len()].clone()
-        });
+        let active = known.active.clone().filter(|active| !doubted.contains(active));
+        let address = active.unwrap_or_else(|| known.in_turn(&doubted));
         let peer = known.peer(&address, &self.world);
         (address, peer)
+    }
+
+    /// What comes of asking a controller, unless it is doubted meanwhile and there are others.
+    pub(super) async fn unless_doubted<T>(&self, address: &str, asked: impl Future<Output = T>) -> Result<T, String> {
+        let mut doubted = self.doubted.subscribe();
+        let is_passed_over =
+            |doubted: &BTreeSet<String>| doubted.contains(address) && doubted.len() < self.known_count();
+        tokio::select! {
+            biased;
+            answer = asked => Ok(answer),
+            Ok(_) = doubted.wait_for(is_passed_over) => Err(format!("{address} leaves heartbeats unanswered")),
+        }
+    }
+
+    /// A controller leaves heartbeats unanswered.
+    pub(super) fn doubt(&self, address: &str) {
+        self.doubted.send_if_modified(|doubted| doubted.insert(address.to_owned()));
+    }
+
+    /// A controller has answered.
+    pub(super) fn trust(&self, address: &str) {
+        self.doubted.send_if_modified(|doubted| doubted.remove(address));
+    }
+
+    fn known_count(&self) -> usize {
+        self.known().addresses.len()
     }
 
     /// A controller's peer, for a session.
@@ -173,6 +207,14 @@ fn written(origin: &Origin) -> crate::rpc::metadata::Origin {
 }
 
 impl Known {
+    /// The next one, of those who are not doubted if there are any.
+    fn in_turn(&mut self, doubted: &BTreeSet<String>) -> String {
+        let trusted: Vec<&String> = self.addresses.iter().filter(|address| !doubted.contains(*address)).collect();
+        let candidates = if trusted.is_empty() { self.addresses.iter().collect() } else { trusted };
+        self.turn += 1;
+        candidates[self.turn % candidates.len()].clone()
+    }
+
     fn peer(&mut self, address: &str, world: &World) -> Arc<Peer> {
         let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Control));
         Arc::clone(self.peers.entry(address.to_owned()).or_insert_with(new))

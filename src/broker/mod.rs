@@ -14,9 +14,11 @@
 //!
 //! Absent on purpose: tasks, timers and descriptors of idle partitions; decisions about the cluster (the controller's).
 
+mod departed;
 mod errands;
 mod error;
 mod folders;
+mod lease;
 mod suspects;
 
 mod partition;
@@ -26,6 +28,7 @@ mod settings;
 mod link;
 mod session;
 mod subscription;
+mod witness;
 
 mod lanes;
 
@@ -36,6 +39,7 @@ mod following;
 
 mod compaction;
 mod handle;
+mod passing;
 mod runner;
 mod upkeep;
 

@@ -14,10 +14,12 @@ use tracing::{debug, info, warn};
 
 use super::Broker;
 use super::link::{SubmitError, client};
+use super::witness::Witness;
 use crate::base::executor::Task;
-use crate::base::ids::BrokerEpoch;
+use crate::base::ids::{BrokerEpoch, NodeId};
 use crate::base::limits::{
-    COMMAND_PATIENCE_MS, CONTROLLER_RETRY_MS, FEED_SILENCE_MS_MAX, HEARTBEAT_MS, SESSION_MESSAGES_QUEUE_MAX,
+    COMMAND_PATIENCE_MS, CONTROLLER_DOUBT_MS, CONTROLLER_RETRY_MS, FEED_SILENCE_MS_MAX, HEARTBEAT_MS,
+    SESSION_MESSAGES_QUEUE_MAX,
 };
 use crate::controller::{Command, Register, Reply, Unfence};
 use crate::metadata::nodes::Registration;
@@ -146,6 +148,7 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
     let mut heartbeats = interval(Duration::from_millis(HEARTBEAT_MS));
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = broker.0.stopping.subscribe();
+    let mut witness = Witness::new(broker.clone());
     let mut heard = Instant::now();
     loop {
         tokio::select! {
@@ -157,12 +160,23 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
                 return Ok(());
             }
             answer = down.message() => match answer.map_err(|status| status.to_string())? {
-                Some(_) => heard = Instant::now(),
+                Some(answer) => {
+                    heard = Instant::now();
+                    broker.0.link.trust(address);
+                    if answer.rules {
+                        broker.0.around.lease.renew(broker.0.around.now(), answer.session_timeout_ms);
+                    }
+                    witness.look_for(answer.silent.into_iter().map(NodeId));
+                }
                 None => return Err("the controller ended the session".to_owned()),
             },
+            found = witness.testimony() => say(&up, found).await?,
             _ = heartbeats.tick() => {
                 if heard.elapsed() > silence {
                     return Err("the controller fell silent".to_owned());
+                }
+                if heard.elapsed() > Duration::from_millis(CONTROLLER_DOUBT_MS) {
+                    broker.0.link.doubt(address);
                 }
                 let applied = broker.image().applied().0;
                 say(&up, Message::Heartbeat(proto::Heartbeat { applied, leaders_ready: applied })).await?;

@@ -40,19 +40,22 @@ struct Following {
 impl Following {
     /// Listens to one controller until it falls silent.
     async fn listen(&mut self) -> Result<(), String> {
-        let (address, peer) = self.broker.0.link.next();
+        let broker = self.broker.clone();
+        let link = &broker.0.link;
+        let (address, peer) = link.next();
         let silence = Duration::from_millis(FEED_SILENCE_MS_MAX);
         let request = proto::FeedRequest {
-            cluster_id: self.broker.0.link.cluster().0.0.to_vec().into(),
+            cluster_id: link.cluster().0.0.to_vec().into(),
             next_index: self.image.applied().0 + 1,
         };
         let call = |channel| async move { client(channel).feed(request).await };
-        let mut frames = peer.call(silence, call).await.map_err(|error| {
-            self.broker.0.link.note_active(None);
+        let mut frames = link.unless_doubted(&address, peer.call(silence, call)).await?.map_err(|error| {
+            link.note_active(None);
             error.to_string()
         })?;
         loop {
-            let frame = timeout(silence, frames.message()).await.map_err(|_| format!("{address} fell silent"))?;
+            let frame = link.unless_doubted(&address, timeout(silence, frames.message())).await?;
+            let frame = frame.map_err(|_| format!("{address} fell silent"))?;
             match frame.map_err(|status| status.to_string())?.and_then(|frame| frame.frame) {
                 Some(frame) => self.take(frame).await.map_err(|error| error.to_string())?,
                 None => return Err(format!("{address} ended the feed")),

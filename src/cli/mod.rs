@@ -1,6 +1,7 @@
 //! The command line: reads what was asked, does it, and says how it went.
 //!
-//! Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 cannot connect, 4 not found, 5 refused because it is unsafe.
+//! Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 cannot connect, 4 not found, 5 refused because it is unsafe,
+//! 6 nothing was shown.
 //! Answers go to standard output, as text or with `-o json` as JSON; complaints and logs go to standard error.
 
 mod admin;
@@ -42,6 +43,9 @@ enum Command {
     Server(Box<server::ServerArguments>),
     /// Starts a cluster of three, puts load on it, and lets you kill and revive its nodes
     Lab(lab::LabArguments),
+    /// Computes for ever: what keeps the processors of a lab busy
+    #[command(hide = true)]
+    Busy(lab::BusyArguments),
     /// Measures what a cluster can do and what it costs, with raw requests; any Kafka will do
     Bench(bench::BenchArguments),
     #[command(flatten)]
@@ -75,6 +79,7 @@ enum Exit {
     CannotConnect = 3,
     NotFound = 4,
     Unsafe = 5,
+    Unknown = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -120,6 +125,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Server(arguments) => server::run(&arguments, &host::world(), &mut console),
         Command::Lab(arguments) => lab::run(&arguments, &host::world(), &mut console),
+        Command::Busy(arguments) => lab::busy(&arguments, &mut console),
         Command::Bench(arguments) => bench::run(&arguments, &host::world(), &mut console),
         Command::Admin(command) => admin::run(command, &host::world(), &mut console),
         Command::Config(arguments) => config::run(arguments, &host::world(), &mut console),

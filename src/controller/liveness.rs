@@ -8,13 +8,17 @@
 //! | stream broke off and its peer port refuses connections, twice              | at once               |
 //! | stream said goodbye                                                        | at once               |
 //! | stream broke off, another node lost it too, no new stream                  | `broken_stream`       |
-//! | silence, no answer to probes, two other nodes lost it too                  | `corroborated_silence`|
+//! | silence, no answer to inquiries of ours and of two other nodes             | `corroborated_silence`|
 //! | silence                                                                    | `session_timeout`     |
 //!
 //! (A new run of the same node fences the old one when it registers: `nodes.rs`.)
 //!
+//! A node that is silent for `suspicion` is inquired after, by this controller and by every node it hears: a process
+//! that is stopped or cut off answers none of them, one that is merely slow answers somebody. An answer to anyone is a
+//! sign of life, though only heartbeats keep a session. That a port takes connections is none: the kernel does that.
+//!
 //! Three guards against a controller that is itself the problem:
-//! - *self-distrust*: after a tick that came too late, silence counts only from now: it was not listening;
+//! - *self-distrust*: after a tick that came too late, silence and inquiries count only from now: it was not listening;
 //! - *storm*: when more than half of the nodes (and more than one) fall silent at the same time, the network near the
 //!   controller is the likelier cause. Verdicts by time wait until a quorum has confirmed the reign, twice in a row;
 //! - *one at a time*: a verdict is only a wish to fence; each is decided on the draft that holds the one before.
@@ -38,6 +42,8 @@ const CONFIRMATIONS_ENOUGH: u32 = 2;
 /// How long evidence must last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Patience {
+    /// For silence that makes a node be inquired after.
+    pub suspicion: Duration,
     /// For a broken stream that another node confirms.
     pub broken_stream: Duration,
     /// For silence that two other nodes confirm.
@@ -57,6 +63,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            suspicion: Duration::from_millis(400),
             broken_stream: Duration::from_millis(250),
             corroborated_silence: Duration::from_millis(600),
             session_timeout: Duration::from_millis(3000),
@@ -91,7 +98,7 @@ impl fmt::Display for Why {
             Self::Goodbye => "it said goodbye",
             Self::ConnectionRefused => "its stream broke off and its port refuses connections",
             Self::StreamBroken => "its stream broke off and another node lost it too",
-            Self::SilenceCorroborated => "it is silent and two other nodes lost it too",
+            Self::SilenceCorroborated => "it is silent and answers neither us nor two other nodes",
             Self::SessionTimeout => "it has been silent for the whole session timeout",
         })
     }
@@ -113,9 +120,11 @@ pub struct Liveness {
 struct Session {
     last_heartbeat: Millis,
     stream: Stream,
-    /// When the node last answered a probe.
-    last_answer: Option<Millis>,
-    /// Who else lost it, and when they said so.
+    /// When it last answered an inquiry, ours or another node's.
+    last_answer: Millis,
+    /// When it last left an inquiry of ours unanswered.
+    unanswered: Option<Millis>,
+    /// Who else lost it, or has no answer from it, and when they said so.
     witnesses: BTreeMap<NodeId, Millis>,
 }
 
@@ -161,23 +170,40 @@ impl Liveness {
         }
     }
 
-    /// Its peer port took a connection.
-    pub fn on_probe_answered(&mut self, node: NodeId, now: Millis) {
-        if let Some(session) = self.sessions.get_mut(&node) {
-            session.last_answer = Some(now);
-            if let Stream::Broken { refusals, .. } = &mut session.stream {
-                *refusals = 0;
-            }
+    /// Its peer port took a connection: not everything of it is gone.
+    pub fn on_probe_taken(&mut self, node: NodeId) {
+        if let Some(Session { stream: Stream::Broken { refusals, .. }, .. }) = self.sessions.get_mut(&node) {
+            *refusals = 0;
         }
     }
 
-    /// Another node, broker or controller, has lost its own stream to this one.
+    /// It answered an inquiry, ours or another node's.
+    pub fn on_answered(&mut self, node: NodeId, now: Millis) {
+        if let Some(session) = self.sessions.get_mut(&node) {
+            session.last_answer = now;
+        }
+    }
+
+    /// It left an inquiry of ours unanswered.
+    pub fn on_unanswered(&mut self, node: NodeId, now: Millis) {
+        if let Some(session) = self.sessions.get_mut(&node) {
+            session.unanswered = Some(now);
+        }
+    }
+
+    /// Another node, broker or controller, has lost its own stream to this one, or has no answer from it.
     pub fn on_peer_report(&mut self, witness: NodeId, lost: NodeId, now: Millis) {
         if witness != lost
             && let Some(session) = self.sessions.get_mut(&lost)
         {
             session.witnesses.insert(witness, now);
         }
+    }
+
+    /// Who is to be inquired after: those who show no sign of life.
+    pub fn suspects(&self, now: Millis) -> Vec<NodeId> {
+        let is_silent = |session: &Session| now.since(self.alive_at(session)) >= self.patience.suspicion;
+        self.sessions.iter().filter(|(_, session)| is_silent(session)).map(|(node, _)| *node).collect()
     }
 
     /// Who is to be fenced now; said again at every tick until the node is forgotten or heard. `confirmed`: since the
@@ -196,14 +222,12 @@ impl Liveness {
 
     fn judge(&self, session: &Session, now: Millis) -> Option<Why> {
         let patience = &self.patience;
-        let witnesses = session.witnesses(now, patience.report);
-        let silence = self.silence(session, now);
         match session.stream {
             Stream::Goodbye => return Some(Why::Goodbye),
             Stream::Broken { refusals: REFUSALS_ENOUGH.., .. } => return Some(Why::ConnectionRefused),
             Stream::Broken { since, .. } => {
                 let long = now.since(since.max(self.trusted_since)) >= patience.broken_stream;
-                if long && witnesses >= 1 {
+                if long && session.witnesses(now, patience.report) >= 1 {
                     return Some(Why::StreamBroken);
                 }
             }
@@ -212,12 +236,24 @@ impl Liveness {
         if self.storm.is_some_and(|confirmations| confirmations < CONFIRMATIONS_ENOUGH) {
             return None;
         }
-        let listening = session.last_heartbeat.max(self.trusted_since);
-        let unanswered = session.last_answer.is_none_or(|answer| answer < listening);
-        if silence >= patience.corroborated_silence && unanswered && witnesses >= WITNESSES_ENOUGH {
+        if self.is_corroborated(session, now) {
             return Some(Why::SilenceCorroborated);
         }
-        (silence >= patience.session_timeout).then_some(Why::SessionTimeout)
+        (self.silence(session, now) >= patience.session_timeout).then_some(Why::SessionTimeout)
+    }
+
+    /// Whether the node shows no sign of life to anybody who looks for it.
+    fn is_corroborated(&self, session: &Session, now: Millis) -> bool {
+        let alive_at = self.alive_at(session);
+        let lifeless = now.since(alive_at);
+        lifeless >= self.patience.corroborated_silence
+            && session.unanswered.is_some_and(|unanswered| unanswered > alive_at)
+            && session.witnesses(now, self.patience.report.min(lifeless)) >= WITNESSES_ENOUGH
+    }
+
+    /// The last sign of life that anybody has had, as far as this table was listening.
+    fn alive_at(&self, session: &Session) -> Millis {
+        session.last_heartbeat.max(session.last_answer).max(self.trusted_since)
     }
 
     /// How long nothing was heard, as far as this table was listening.
@@ -249,7 +285,8 @@ impl Liveness {
 
 impl Session {
     fn new(now: Millis) -> Self {
-        Self { last_heartbeat: now, stream: Stream::Open, last_answer: None, witnesses: BTreeMap::new() }
+        let witnesses = BTreeMap::new();
+        Self { last_heartbeat: now, stream: Stream::Open, last_answer: now, unanswered: None, witnesses }
     }
 
     fn witnesses(&self, now: Millis, believed_for: Duration) -> usize {

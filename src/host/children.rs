@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
@@ -21,9 +21,21 @@ impl Child {
     /// The kernel takes the death of the *thread* that starts a child for the death of its parent: to be called where
     /// the thread lives as long as the program, which on a runtime is inside `block_on` of the main thread.
     pub fn start(arguments: &[String], log: &Path) -> io::Result<Self> {
-        let log = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).process_group(0).kill_on_drop(true);
+        command.args(arguments);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command of the shell in the same way; it cannot ask to be killed with its parent.
+    pub fn shell(line: &str, log: &Path) -> io::Result<Self> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]);
+        Self::spawn(command, log)
+    }
+
+    fn spawn(mut command: Command, log: &Path) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Self(command.spawn()?))
     }
@@ -57,9 +69,22 @@ impl Child {
     }
 
     /// How it ended, if it has.
-    pub fn ended(&mut self) -> io::Result<Option<String>> {
-        Ok(self.0.try_wait()?.map(|status| status.to_string()))
+    pub fn ended(&mut self) -> io::Result<Option<Ended>> {
+        let ended = |status: ExitStatus| Ended { in_order: status.success(), how: status.to_string() };
+        Ok(self.0.try_wait()?.map(ended))
     }
+
+    /// The number of the process, as long as it has not been seen to end.
+    pub fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+}
+
+/// How a child has ended.
+pub struct Ended {
+    /// It did what it was asked, and nothing was wrong.
+    pub in_order: bool,
+    pub how: String,
 }
 
 /// Ties this process to the life of its parent, of which it knows the id.

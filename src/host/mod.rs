@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use crate::base::World;
 
-pub use children::{Child, die_with};
+pub use children::{Child, Ended, die_with};
 pub use executor::control_runtime;
 pub use process::{
-    arguments, asked_to_stop, cpu_time, environment, hostname, id, is_terminal, is_watched, resident_bytes,
-    temporary_folder, typed_lines,
+    arguments, asked_to_stop, cpu_time, environment, hostname, id, is_running, is_terminal, is_watched, processors,
+    resident_bytes, temporary_folder, terminate, typed_lines,
 };
 
 /// The world as it is: this machine's network, disk, threads, clock and randomness.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -32,6 +33,11 @@ pub fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
 }
 
+/// How many processors there are.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What this machine is called, if it has a name.
 pub fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -41,6 +47,17 @@ pub fn hostname() -> Option<String> {
 /// The number of this process.
 pub fn id() -> u32 {
     std::process::id()
+}
+
+/// Whether a process of this machine runs.
+pub fn is_running(process: u32) -> bool {
+    Pid::from_raw(process.cast_signed()).is_some_and(|id| test_kill_process(id).is_ok())
+}
+
+/// Asks a process of this machine to stop.
+pub fn terminate(process: u32) -> io::Result<()> {
+    let id = Pid::from_raw(process.cast_signed()).ok_or(io::ErrorKind::NotFound)?;
+    Ok(kill_process(id, Signal::TERM)?)
 }
 
 /// What a process of this machine has spent of its processors, in user and in kernel mode.

@@ -103,6 +103,30 @@ impl Node {
     }
 }
 
+#[cfg(test)]
+impl Registration {
+    /// What a node of this number might say of itself, for tests of whatever room.
+    pub fn example(number: u8) -> Self {
+        Self {
+            incarnation: IncarnationId(crate::base::ids::Uuid([100 + number; 16])),
+            directories: vec![DirectoryId(crate::base::ids::Uuid([number; 16]))],
+            boot: Boot::Clean,
+            roles: Roles { controller: number == 1, broker: true },
+            listeners: vec![Listener {
+                name: "PLAINTEXT".to_owned(),
+                host: format!("node-{number}"),
+                port: 9092,
+                protocol: Protocol::Plaintext,
+            }],
+            peer_address: format!("node-{number}:9093"),
+            admin_address: format!("node-{number}:9094"),
+            rack: None,
+            version: "0.1.0".to_owned(),
+            feature_level_max: FeatureLevel(1),
+        }
+    }
+}
+
 impl Registration {
     fn digest(&self, digest: Digest) -> Digest {
         let roles = u32::from(self.roles.controller) << 1 | u32::from(self.roles.broker);

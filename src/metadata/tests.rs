@@ -2,17 +2,15 @@
 
 use super::codec::{self, Malformed, MetadataError};
 use super::configs::ConfigScope;
-use super::nodes::{Boot, Listener, Registration};
+use super::nodes::{Boot, Registration};
 use super::partitions::{Partition, PartitionState, Recovery, ReplicaSet};
 use super::record::{FeatureLevel, Header, Origin, PartitionChange, Reign};
 use super::{Batch, Delta, Fact, Image, StateHash, snapshot};
 use crate::base::clock::WallMillis;
 use crate::base::ids::{
-    BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, LeaderEpoch, MetadataIndex, NodeId,
-    PartitionEpoch, PartitionIndex, ProducerId, TopicId, Uuid,
+    BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, LeaderEpoch, MetadataIndex, NodeId, PartitionEpoch,
+    PartitionIndex, ProducerId, TopicId, Uuid,
 };
-use crate::config::Roles;
-use crate::config::listener::Protocol;
 use crate::rpc::metadata as proto;
 use prost::Message;
 
@@ -20,23 +18,8 @@ const ORDERS: TopicId = TopicId(Uuid([7; 16]));
 const TRACES: TopicId = TopicId(Uuid([8; 16]));
 
 fn registration(number: u8) -> Box<Registration> {
-    Box::new(Registration {
-        incarnation: IncarnationId(Uuid([100 + number; 16])),
-        directories: vec![DirectoryId(Uuid([number; 16]))],
-        boot: Boot::ProcessCrash,
-        roles: Roles { controller: number == 1, broker: true },
-        listeners: vec![Listener {
-            name: "PLAINTEXT".into(),
-            host: format!("node-{number}"),
-            port: 9092,
-            protocol: Protocol::Plaintext,
-        }],
-        peer_address: format!("node-{number}:9093"),
-        admin_address: format!("node-{number}:9094"),
-        rack: (number == 2).then(|| "cellar".into()),
-        version: "0.1.0".into(),
-        feature_level_max: FeatureLevel(1),
-    })
+    let rack = (number == 2).then(|| "cellar".into());
+    Box::new(Registration { boot: Boot::ProcessCrash, rack, ..Registration::example(number) })
 }
 
 fn partition(replicas: &[i32], leader: i32) -> Partition {

@@ -1,4 +1,6 @@
 //! Lanes: what a connection to the peer port is for, said in its first byte.
+//!
+//! One byte opens no lane but asks whether anybody is there; it is answered with itself (see `inquiry.rs`).
 
 use std::io;
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub enum Lane {
 const CONTROL: u8 = 0xd0;
 const LIVE: u8 = 0xd1;
 const CATCH_UP: u8 = 0xd2;
+const INQUIRY: u8 = 0xd3;
 
 /// What a stranger is told.
 const STRANGER: &[u8] = b"This is the peer port of a Dohle node, where only its fellow nodes talk. \
@@ -43,13 +46,15 @@ impl Lane {
         connection.write_u8(self.byte()).await
     }
 
-    /// Reads which lane a fresh connection is, and sends a stranger away.
-    pub async fn of(connection: &mut Connection) -> io::Result<Self> {
+    /// Reads which lane a fresh connection is, and sends a stranger away. None: it was to learn whether this process
+    /// runs, and has been told.
+    pub async fn of(connection: &mut Connection) -> io::Result<Option<Self>> {
         let patience = Duration::from_millis(LANE_GREETING_MS_MAX);
         match timeout(patience, connection.read_u8()).await?? {
-            CONTROL => Ok(Self::Control),
-            LIVE => Ok(Self::Live),
-            CATCH_UP => Ok(Self::CatchUp),
+            CONTROL => Ok(Some(Self::Control)),
+            LIVE => Ok(Some(Self::Live)),
+            CATCH_UP => Ok(Some(Self::CatchUp)),
+            INQUIRY => connection.write_u8(INQUIRY).await.map(|()| None),
             byte => {
                 // Whether it hears us or not, it is not one of us.
                 let _ = timeout(patience, connection.write_all(STRANGER)).await;
@@ -58,4 +63,9 @@ impl Lane {
             }
         }
     }
+}
+
+/// Asks, on a fresh connection, for a byte from the process at the other end.
+pub(super) async fn ask_for_life(connection: &mut Connection) -> io::Result<()> {
+    connection.write_u8(INQUIRY).await
 }

@@ -5,10 +5,12 @@
 //! client, a browser) in plain words where it has arrived.
 
 mod channel;
+mod inquiry;
 mod lane;
 mod serve;
 mod tuning;
 
 pub use channel::{Peer, PeerError, over};
+pub use inquiry::{Inquiry, inquire};
 pub use lane::Lane;
 pub use serve::{Incoming, Served};

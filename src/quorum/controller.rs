@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::Stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tonic::Status;
 
 use super::active::{Active, Answer, Asked, Charter, SubmitError};
 use super::feed::Subscriber;
 use super::handle::{Quorum, Reign};
 use super::image::Published;
+use super::inquiries::{Inquiries, Silent};
 use super::log::RaftLog;
 use super::sessions::{Event, Session, Sessions, StreamId};
 use super::types::{Member, RaftId};
@@ -35,6 +36,7 @@ pub struct Controller {
     patience: Patience,
     commands: mpsc::Sender<Asked>,
     events: mpsc::Sender<Event>,
+    silent: Silent,
     streams: Arc<AtomicU64>,
 }
 
@@ -58,6 +60,7 @@ impl Controller {
     ) -> (Self, ControllerTasks) {
         let (commands, asked) = mpsc::channel(COMMANDS_QUEUE_MAX);
         let (events, told) = mpsc::channel(SESSION_EVENTS_QUEUE_MAX);
+        let (list, silent) = watch::channel(Vec::new());
         let controller = Self {
             cluster: charter.founding.cluster,
             quorum: quorum.clone(),
@@ -66,6 +69,7 @@ impl Controller {
             patience,
             commands: commands.clone(),
             events,
+            silent,
             streams: Arc::default(),
         };
         let active = Active {
@@ -82,6 +86,7 @@ impl Controller {
             image,
             commands,
             events: told,
+            inquiries: Inquiries::new(Arc::clone(&world.network), list),
             patience,
         };
         let tasks = ControllerTasks {
@@ -154,6 +159,7 @@ impl Controller {
             up,
             quorum: self.quorum.clone(),
             events: self.events.clone(),
+            silent: self.silent.clone(),
             stream: StreamId(self.streams.fetch_add(1, Ordering::Relaxed)),
             session_timeout: self.patience.session_timeout,
             cluster: self.cluster,

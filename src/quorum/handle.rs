@@ -21,7 +21,7 @@ use super::types::{Facts, Member, Raft, RaftId, Runtime, founders};
 use crate::base::World;
 use crate::base::executor::Task;
 use crate::base::ids::MetadataIndex;
-use crate::base::limits::{ELECTION_STAGGER_MS, HAND_OVER_MS_MAX, HEIR_SILENCE_MS_MAX};
+use crate::base::limits::{ELECTION_STAGGER_MS, HAND_OVER_MS_MAX, HEIR_SILENCE_MS_MAX, RULE_CONFIRMED_MS_MAX};
 use crate::base::mutants::Mutant;
 use crate::net::Peer;
 use crate::rpc::raft as proto;
@@ -208,6 +208,14 @@ impl Quorum {
     pub fn confirmed_since(&self, moment: Instant) -> bool {
         let heard = self.raft.as_leader().ok().and_then(|leader| leader.last_quorum_acked());
         heard.is_some_and(|heard| heard.elapsed() < moment.elapsed())
+    }
+
+    /// Whether we lead, and a quorum has heard so a moment ago.
+    pub fn rules(&self) -> bool {
+        let moment = Duration::from_millis(RULE_CONFIRMED_MS_MAX);
+        let is_alone = || self.raft.voter_ids().eq([self.me]);
+        let is_confirmed = || Instant::now().checked_sub(moment).is_some_and(|since| self.confirmed_since(since));
+        self.reign().is_ours && (is_alone() || is_confirmed())
     }
 
     /// Who this voter is.

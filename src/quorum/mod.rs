@@ -28,6 +28,7 @@ mod probe;
 mod active;
 mod feed;
 mod image;
+mod inquiries;
 mod sessions;
 mod settings;
 

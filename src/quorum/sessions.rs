@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use super::active::{Asked, own_origin};
 use super::handle::Quorum;
 use super::image::Published;
+use super::inquiries::{Inquiries, Silent};
 use super::probe::{PROBES, Probed, probe};
 use crate::base::executor::BoxFuture;
 use crate::base::ids::{BrokerEpoch, ClusterId, NodeId};
@@ -30,6 +31,7 @@ use crate::base::time::Millis;
 use crate::controller::liveness::{Liveness, Patience, Verdict};
 use crate::controller::{Command, Fence};
 use crate::metadata::nodes::Node;
+use crate::net::Inquiry;
 use crate::rpc::controller as proto;
 use proto::session_up::Message;
 
@@ -42,6 +44,7 @@ pub(super) enum Event {
     Opened { node: NodeId, stream: StreamId, epoch: BrokerEpoch, address: String },
     Heard { node: NodeId, stream: StreamId },
     Lost { witness: NodeId, nodes: Vec<NodeId> },
+    Found { nodes: Vec<NodeId> },
     Closed { node: NodeId, stream: StreamId, graceful: bool },
 }
 
@@ -62,6 +65,7 @@ pub(super) struct Sessions {
     pub image: Published,
     pub commands: mpsc::Sender<Asked>,
     pub events: mpsc::Receiver<Event>,
+    pub inquiries: Inquiries,
     pub patience: Patience,
 }
 
@@ -105,6 +109,10 @@ impl Sessions {
                         probes.extend(self.look(&table, node, stream, Duration::from_millis(PROBE_AGAIN_MS)));
                     }
                 }
+                (node, inquiry) = self.inquiries.next() => {
+                    table.learn_of(node, inquiry);
+                    fences.extend(self.judge(&mut table));
+                }
                 Some(node) = fences.next(), if !fences.is_empty() => drop(table.fencing.remove(&node)),
                 // A new reign acts at once on what was seen in the one before.
                 goes_on = self.quorum.reign_changed(reign) => {
@@ -117,6 +125,7 @@ impl Sessions {
                 _ = tick.tick() => {
                     self.expect_the_living(&mut table);
                     fences.extend(self.judge(&mut table));
+                    self.inquire(&table);
                 }
             }
         }
@@ -137,6 +146,7 @@ impl Sessions {
             Event::Lost { witness, nodes } => {
                 nodes.into_iter().for_each(|lost| table.liveness.on_peer_report(witness, lost, now));
             }
+            Event::Found { nodes } => nodes.into_iter().for_each(|found| table.liveness.on_answered(found, now)),
             Event::Closed { node, stream, graceful } if table.speaks(node, stream) && self.is_newest(table, node) => {
                 debug!(event = "session.closed", %node, graceful, "a node's stream ended");
                 table.liveness.on_stream_closed(node, graceful, now);
@@ -183,6 +193,14 @@ impl Sessions {
                 table.liveness.expect(node.id, now);
             }
         }
+    }
+
+    /// Looks for those who have fallen silent. Every controller does, so that whoever becomes active has evidence.
+    fn inquire(&mut self, table: &Table) {
+        let suspects = table.liveness.suspects(table.now());
+        let image = self.image.borrow();
+        let address = |node| image.nodes().get(node).map(|known| (node, known.registration.peer_address.clone()));
+        self.inquiries.inquire(suspects.into_iter().filter_map(address).collect());
     }
 
     /// Has those fenced of whom there is evidence enough, if this controller reigns.
@@ -237,10 +255,20 @@ impl Table {
         }
         match probed {
             Probed::Refused => (0..PROBES).for_each(|_| self.liveness.on_probe_refused(node)),
-            Probed::Answered => self.liveness.on_probe_answered(node, self.now()),
+            Probed::Answered => self.liveness.on_probe_taken(node),
             Probed::Silent => {}
         }
         probed == Probed::Refused
+    }
+
+    /// Takes in what came of an inquiry.
+    fn learn_of(&mut self, node: NodeId, inquiry: Inquiry) {
+        info!(event = "session.inquired", %node, ?inquiry, "a silent node was inquired after");
+        match inquiry {
+            Inquiry::Answered => self.liveness.on_answered(node, self.now()),
+            Inquiry::Unanswered => self.liveness.on_unanswered(node, self.now()),
+            Inquiry::Unasked => {}
+        }
     }
 }
 
@@ -249,6 +277,8 @@ pub(super) struct Session<Up> {
     pub up: Up,
     pub quorum: Quorum,
     pub events: mpsc::Sender<Event>,
+    /// Whom every node is asked to look for.
+    pub silent: Silent,
     pub stream: StreamId,
     pub session_timeout: Duration,
     pub cluster: ClusterId,
@@ -277,13 +307,24 @@ impl Drop for Open {
 impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
     pub fn answers(self) -> impl Stream<Item = Result<proto::SessionDown, Status>> {
         stream::try_unfold(self, |mut session| async move {
-            // A stream that fails has ended too; that it did is told when `open` is dropped.
-            let Some(Ok(proto::SessionUp { message: Some(message) })) = session.up.next().await else {
-                return Ok(None);
-            };
-            session.take(message).await?;
-            Ok(Some((session.acknowledgement(), session)))
+            let answer = session.next().await?;
+            Ok(answer.map(|answer| (answer, session)))
         })
+    }
+
+    /// The next thing to say; nothing when the node has gone.
+    async fn next(&mut self) -> Result<Option<proto::SessionDown>, Status> {
+        tokio::select! {
+            biased;
+            said = self.up.next() => {
+                // A stream that fails has ended too; that it did is told when `open` is dropped.
+                let Some(Ok(proto::SessionUp { message: Some(message) })) = said else { return Ok(None) };
+                self.take(message).await?;
+            }
+            // Whoever is to be looked for is not left until the next heartbeat.
+            Ok(()) = self.silent.changed() => {}
+        }
+        Ok(Some(self.answer()))
     }
 
     async fn take(&mut self, message: Message) -> Result<(), Status> {
@@ -292,6 +333,9 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
             (Message::Heartbeat(_), Some(open)) => Event::Heard { node: open.node, stream: open.stream },
             (Message::Lost(lost), Some(open)) => {
                 Event::Lost { witness: open.node, nodes: lost.node_ids.into_iter().map(NodeId).collect() }
+            }
+            (Message::Found(found), Some(_)) => {
+                Event::Found { nodes: found.node_ids.into_iter().map(NodeId).collect() }
             }
             (Message::Goodbye(_), Some(open)) => {
                 open.graceful = true;
@@ -317,11 +361,13 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
         Ok(Event::Opened { node, stream, epoch: BrokerEpoch(hello.broker_epoch), address: hello.peer_address })
     }
 
-    fn acknowledgement(&self) -> proto::SessionDown {
+    fn answer(&mut self) -> proto::SessionDown {
         let active = self.quorum.leader();
         proto::SessionDown {
             active: active.map(|member| proto::ControllerAddress { node_id: member.node.0, address: member.address }),
             session_timeout_ms: u32::try_from(self.session_timeout.as_millis()).unwrap_or(u32::MAX),
+            rules: self.quorum.rules(),
+            silent: self.silent.borrow_and_update().iter().map(|node| node.0).collect(),
         }
     }
 }

@@ -318,6 +318,13 @@ impl Leader {
         self.review(now, effects);
     }
 
+    /// Whether none of the others in the ISR is connected: any of them may be elected without our knowing. A sole
+    /// member of the ISR is not cut off, nobody else can be.
+    pub fn is_cut_off(&self) -> bool {
+        let mut members = self.followers.iter().filter(|follower| follower.member).peekable();
+        members.peek().is_some() && !members.any(RemoteReplica::is_live)
+    }
+
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
     }

@@ -99,7 +99,8 @@ async fn accept(mut listener: Box<dyn Listener>, mut lanes: Lanes) {
         tokio::select! {
             biased;
             Some(greeted) = greetings.next(), if !greetings.is_empty() => match greeted {
-                Ok((lane, connection)) => lanes.hand_over(lane, connection).await,
+                Ok(Some((lane, connection))) => lanes.hand_over(lane, connection).await,
+                Ok(None) => {} // somebody wanted to know whether this process runs
                 Err(error) => debug!(event = "peer.stranger", %error, "a connection to the peer port opened no lane"),
             },
             accepted = listener.accept(), if greetings.len() < PEER_GREETINGS_MAX => match accepted {
@@ -113,8 +114,8 @@ async fn accept(mut listener: Box<dyn Listener>, mut lanes: Lanes) {
     }
 }
 
-async fn greet(mut connection: Connection) -> io::Result<(Lane, Connection)> {
-    Ok((Lane::of(&mut connection).await?, connection))
+async fn greet(mut connection: Connection) -> io::Result<Option<(Lane, Connection)>> {
+    Ok(Lane::of(&mut connection).await?.map(|lane| (lane, connection)))
 }
 
 async fn serve(services: Router, incoming: Incoming) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{DOHLE, Server, http_get};
@@ -52,6 +53,15 @@ impl Cluster {
     /// Where a node's admin port is.
     pub fn admin(&self, id: usize) -> &str {
         &self.nodes[id - 1].admin
+    }
+
+    /// The node whose controller is the active one, as a node that runs says.
+    pub fn active(&self) -> usize {
+        let asked = self.nodes.iter().find(|node| node.server.is_some()).expect("a node runs");
+        let arguments = ["cluster", "status", "-o", "json", "--admin", &asked.admin];
+        let output = Command::new(DOHLE).args(arguments).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        usize::try_from(status["controller"]["node_id"].as_u64().unwrap()).unwrap()
     }
 
     /// Settings of a client of this cluster.
@@ -105,7 +115,7 @@ impl Cluster {
         let node = &self.nodes[id - 1];
         let mut command = Command::new(other_server().unwrap_or_else(|| DOHLE.into()));
         // What is for a test is no setting of a node, which would refuse it as one.
-        command.env_remove("DOHLE_KILLS").env_remove("DOHLE_SEED");
+        command.env_remove("DOHLE_KILLS").env_remove("DOHLE_SEED").env_remove("DOHLE_TEST_SERVER");
         command.args(["server", "--log", "json", "--listen", &node.kafka]);
         command.args(["--peer-listen", &node.peer, "--admin-listen", &node.admin]);
         command.arg("--data-dir").arg(directory);

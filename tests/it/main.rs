@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod controller;
 mod doors;
+mod lab;
 mod process;
 mod quorum;
 mod replication;

@@ -27,6 +27,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
+use super::lease::Lease;
+use super::passing::HandOver;
 use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
@@ -61,6 +63,8 @@ pub struct Surroundings {
     pub world: World,
     pub errands: Errands,
     pub(in crate::broker) suspects: Suspects,
+    pub(in crate::broker) lease: Lease,
+    pub hand_over: HandOver,
     /// Weak, because what runs on them holds this.
     reactors: Vec<Weak<dyn Reactor>>,
     /// Whose turn it is.
@@ -76,6 +80,8 @@ impl Surroundings {
             world,
             errands: Errands::default(),
             suspects: Suspects::default(),
+            lease: Lease::default(),
+            hand_over: HandOver::default(),
             reactors: Vec::new(),
             turn: AtomicUsize::default(),
             started: Instant::now(),

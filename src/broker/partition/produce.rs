@@ -47,6 +47,9 @@ impl State {
         let hint = self.leader_hint;
         let Role::Leading(leader) = &self.role else { return Err(PartitionError::NotLeader { hint }) };
         leader.may_append(acks)?;
+        if leader.is_cut_off() && partition.around.lease.is_over(now) {
+            return Err(PartitionError::NotLeader { hint: None });
+        }
         let epoch = leader.leader_epoch();
         let infos: Vec<BatchInfo> = batches.iter().map(info_of).collect();
         let (base, last) = match self.producers.check(&infos, leader.high_watermark()) {

@@ -1,14 +1,17 @@
-//! `dohle cluster status`.
+//! `dohle cluster status`, `dohle cluster restart`.
+
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::nodes::node_table;
-use super::shown;
-use super::target::{Failure, Node};
-use crate::cli::Output;
+use super::target::{Failure, Target};
+use super::{restart, shown, whole};
+use crate::base::World;
+use crate::cli::Console;
 use crate::cli::table::Table;
-use crate::rpc::admin::cluster_client::ClusterClient;
-use crate::rpc::admin::{ClusterStatus, ClusterStatusRequest};
+use crate::host;
+use crate::rpc::admin::ClusterStatus;
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum ClusterCommand {
@@ -16,15 +19,48 @@ pub(in crate::cli) enum ClusterCommand {
     #[command(after_help = "Examples:
   dohle cluster status                                     the cluster of the node on this machine
   dohle cluster status --admin node-2:9094                 as another node sees it
+  dohle cluster status --wait --timeout 120                until every node is active and every replica in sync
   dohle cluster status -o json | jq .partitions.offline    for a script")]
-    Status,
+    Status {
+        /// Waits until every broker is active and every replica in sync; exits with 1 if that takes too long
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
+        timeout: u64,
+    },
+    /// Restarts the nodes of a running `dohle lab`, one after the other, each when every replica is in sync
+    #[command(after_help = "It asks a node to stop (SIGTERM), the lab starts it again. The active controller is the \
+last one.
+
+Examples:
+  dohle cluster restart --rolling                          of the only lab that runs on this machine
+  dohle cluster restart --rolling --admin 127.0.0.1:21003  of the lab with a node there
+
+Elsewhere the supervisor of the machines does it, for each node in turn, with another node asked in between:
+  for n in 1 2 3; do
+    dohle cluster status --wait --timeout 120 --admin node-$((n % 3 + 1)):9094 || break
+    ssh node-$n sudo systemctl restart dohle
+  done")]
+    Restart(restart::RestartArguments),
 }
 
-pub(super) async fn run(command: ClusterCommand, node: &Node, output: Output) -> Result<String, Failure> {
-    let ClusterCommand::Status = command;
-    let mut client = ClusterClient::new(node.channel());
-    let status = node.answer(client.status(ClusterStatusRequest {})).await?;
-    Ok(shown(&status, output, text))
+pub(super) async fn run(
+    command: ClusterCommand,
+    target: &Target,
+    world: &World,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    let address = || target.address(host::environment());
+    let status = match command {
+        ClusterCommand::Restart(arguments) => return restart::run(&arguments, target, world, console).await,
+        ClusterCommand::Status { wait: false, .. } => whole::status(&address(), world).await?,
+        ClusterCommand::Status { wait: true, timeout } => {
+            whole::wait(&address(), world, Duration::from_secs(timeout), |_| None).await?
+        }
+    };
+    console.answer(&shown(&status, target.output, text));
+    Ok(())
 }
 
 pub(super) fn text(status: &ClusterStatus) -> String {

@@ -8,7 +8,9 @@ mod cluster;
 mod events;
 mod nodes;
 mod quorum;
+mod restart;
 mod topics;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -62,10 +64,13 @@ pub(super) fn run(command: AdminCommand, world: &World, console: &mut Console) -
 }
 
 async fn perform(command: AdminCommand, world: &World, console: &mut Console) -> Result<(), Failure> {
-    let node = Node::connect(command.target(), world, host::environment()).await?;
+    if let AdminCommand::Cluster(Noun { command, target }) = command {
+        return cluster::run(command, &target, world, console).await;
+    }
+    let node = Node::connect(command.target().address(host::environment()), world).await?;
     let output = command.target().output;
     let text = match command {
-        AdminCommand::Cluster(noun) => cluster::run(noun.command, &node, output).await?,
+        AdminCommand::Cluster(_) => unreachable!("it has been dealt with above"),
         AdminCommand::Quorum(noun) => quorum::run(noun.command, &node, output).await?,
         AdminCommand::Node(noun) => nodes::run(noun.command, &node, output).await?,
         AdminCommand::Topic(noun) => topics::run(noun.command, &node, output).await?,

@@ -29,11 +29,14 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// The flag beats the environment. An empty variable is none.
     pub(super) fn address(&self, environment: impl Iterator<Item = (String, String)>) -> String {
+        self.named(environment).unwrap_or_else(|| DEFAULT.to_owned())
+    }
+
+    /// The address that somebody has named. The flag beats the environment. An empty variable is none.
+    pub(super) fn named(&self, environment: impl Iterator<Item = (String, String)>) -> Option<String> {
         let mut environment = environment.filter(|(name, value)| name == VARIABLE && !value.is_empty());
-        let set = self.admin.clone().or_else(|| environment.next().map(|(_, value)| value));
-        set.unwrap_or_else(|| DEFAULT.to_owned())
+        self.admin.clone().or_else(|| environment.next().map(|(_, value)| value))
     }
 }
 
@@ -51,12 +54,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) async fn connect(
-        target: &Target,
-        world: &World,
-        environment: impl Iterator<Item = (String, String)>,
-    ) -> Result<Self, Failure> {
-        let address = target.address(environment);
+    pub(super) async fn connect(address: String, world: &World) -> Result<Self, Failure> {
         let dial = async {
             let connection = world.network.connect(&address).await?;
             net::over(connection, net::Lane::Control).await.map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! The load: an open-loop producer, a reader that checks as it goes, and a look at who leads what.
+//! The load: open-loop producers, a reader that checks as it goes, and a look at who leads what.
 //!
 //! Records are sent at their times, whether those before have been acknowledged or not.
 
@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::check::{Ledger, Live, Number, Reading, Run, Stamp};
+use super::check::{Lane, Ledger, Live, Number, Reading, Run, Stamp};
 use super::report::{Happening, Timeline};
 use crate::base::World;
 use crate::base::executor::Task;
@@ -33,13 +33,13 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long the reading afterwards may be without anything new before it is given up.
 const READING_PATIENCE: Duration = Duration::from_secs(30);
 
-const TOPIC: Text = Text::from_static("lab");
+pub(super) const TOPIC: Text = Text::from_static("lab");
 
-/// The topic the load goes to.
-pub(super) fn topic() -> TopicSpec {
+/// The topic the load goes to, or one like it.
+pub(super) fn topic(name: Text) -> TopicSpec {
     let min_in_sync = ("min.insync.replicas", MIN_IN_SYNC.to_string());
     TopicSpec {
-        name: TOPIC,
+        name,
         partitions: PARTITIONS,
         replication_factor: REPLICAS,
         configs: [min_in_sync].into_iter().collect(),
@@ -54,8 +54,7 @@ pub(super) fn partitions() -> impl Iterator<Item = TopicPartition> {
 pub(super) struct Load {
     board: Board,
     cluster: Cluster,
-    stop: oneshot::Sender<()>,
-    producing: Task,
+    producing: Vec<(oneshot::Sender<()>, Task)>,
     _reading: Task,
     _looking: Task,
 }
@@ -95,23 +94,26 @@ impl Board {
 }
 
 impl Load {
-    /// Begins a load on a topic that exists.
-    pub(super) fn start(world: &World, cluster: &Cluster, rate: u32) -> Self {
+    /// Begins a load on a topic that exists: so many producers, with so many records a second between them.
+    pub(super) fn start(world: &World, cluster: &Cluster, producers: u32, rate: u32) -> Self {
         let run = Run(world.entropy.number());
         let board = Board::new(run);
         board.note(Happening::LoadBegan);
-        let (stop, stopped) = oneshot::channel();
         let options = ProducerOptions { delivery_patience: DELIVERY_PATIENCE, ..ProducerOptions::default() };
-        let source =
-            Source { world: world.clone(), producer: Producer::new(cluster, options), run, board: board.clone() };
         let spawn = |name, task| world.executor.spawn(name, task);
+        let produce = |number: u32| {
+            let (stop, stopped) = oneshot::channel();
+            let producer = Producer::new(cluster, options);
+            let source = Source { world: world.clone(), producer, number, run, board: board.clone() };
+            let pause = Duration::from_secs(1) * producers / rate;
+            (stop, spawn("lab.produce", Box::pin(source.run(pause, stopped))))
+        };
         Self {
-            producing: spawn("lab.produce", Box::pin(source.run(rate, stopped))),
+            producing: (0..producers).map(produce).collect(),
             _reading: spawn("lab.read", Box::pin(read_along(cluster.clone(), board.clone()))),
             _looking: spawn("lab.look", Box::pin(look(cluster.clone()))),
             cluster: cluster.clone(),
             board,
-            stop,
         }
     }
 
@@ -126,8 +128,7 @@ impl Load {
 
     /// The partitions a node leads.
     pub(super) fn led_by(&self, node: NodeId) -> BTreeSet<PartitionIndex> {
-        let partitions = self.view().map(|view| view.partitions).unwrap_or_default();
-        partitions.into_iter().filter(|(_, partition)| partition.leader == Some(node)).map(|(index, _)| index).collect()
+        led_by(self.view(), node)
     }
 
     /// Whether every replica of every partition is in sync, and every partition led.
@@ -140,35 +141,47 @@ impl Load {
 
     /// Sends nothing more, and waits until all that was sent is acknowledged or given up.
     pub(super) async fn finish(self) -> Board {
-        let _ = self.stop.send(()); // a producer that has ended already needs no telling
-        self.producing.ended().await;
+        let told = |(stop, producing): (oneshot::Sender<()>, Task)| {
+            let _ = stop.send(()); // a producer that has ended already needs no telling
+            producing
+        };
+        for producing in self.producing.into_iter().map(told).collect::<Vec<_>>() {
+            producing.ended().await;
+        }
         self.board.note(Happening::LoadEnded);
         self.board
     }
+}
+
+/// The partitions of a topic that a node leads.
+pub(super) fn led_by(topic: Option<TopicView>, node: NodeId) -> BTreeSet<PartitionIndex> {
+    let partitions = topic.map(|view| view.partitions).unwrap_or_default();
+    partitions.into_iter().filter(|(_, partition)| partition.leader == Some(node)).map(|(index, _)| index).collect()
 }
 
 /// Where records come from.
 struct Source {
     world: World,
     producer: Producer,
+    number: u32,
     run: Run,
     board: Board,
 }
 
 /// A record that was sent, and how it went.
 struct Settled {
-    partition: PartitionIndex,
+    lane: Lane,
     number: Number,
     sent: Duration,
     result: Result<Offset, ClientError>,
 }
 
 impl Source {
-    async fn run(self, rate: u32, mut stopped: oneshot::Receiver<()>) {
+    async fn run(self, pause: Duration, mut stopped: oneshot::Receiver<()>) {
         let begun = Instant::now();
         let mut under_way = FuturesUnordered::new();
         for count in 0_u64.. {
-            let due = begun + Duration::from_secs(1).mul_f64(count as f64 / f64::from(rate));
+            let due = begun + pause.mul_f64(count as f64);
             let is_stopped = loop {
                 tokio::select! {
                     biased;
@@ -190,22 +203,22 @@ impl Source {
     /// Sends the next record, and gives back what will become of it.
     fn send(&self, count: u64) -> impl Future<Output = Settled> + use<> {
         let partition = PartitionIndex((count % PARTITIONS as u64) as i32);
-        let number = Number(count / PARTITIONS as u64);
-        let stamp = Stamp { run: self.run, partition, number, sent: self.world.clock.now() };
+        let (lane, number) = (Lane { partition, producer: self.number }, Number(count / PARTITIONS as u64));
+        let stamp = Stamp { run: self.run, lane, number, sent: self.world.clock.now() };
         let sent = self.board.now();
         self.board.marks().live.ledger.on_sent();
         let delivery = self.producer.send(&TOPIC, partition, None, Some(Bytes::from(stamp.to_string())));
-        async move { Settled { partition, number, sent, result: delivery.await } }
+        async move { Settled { lane, number, sent, result: delivery.await } }
     }
 
     fn on_settled(&self, settled: Settled) {
-        let Settled { partition, number, sent, result } = settled;
+        let Settled { lane, number, sent, result } = settled;
         let now = self.board.now();
         let mut marks = self.board.marks();
         match result {
             Ok(offset) => {
-                marks.live.on_acked(partition, number, offset);
-                marks.timeline.on_acked(partition, sent, now);
+                marks.live.on_acked(lane, number, offset);
+                marks.timeline.on_acked(lane.partition, sent, now);
             }
             Err(_) => marks.live.ledger.on_given_up(),
         }
@@ -249,8 +262,9 @@ pub(super) async fn read_again(world: &World, bootstrap: Vec<String>, ledger: &L
     };
     let mut consumer = Consumer::assign(&cluster, partitions.iter().map(|partition| (partition.clone(), Offset(0))));
     // What was acknowledged must be there, even if the end that was told is before it.
+    let last_acked = ledger.last_acked();
     let must_reach = |partition: &TopicPartition| {
-        let acked = ledger.last_acked(partition.index).map(|offset| offset.plus(1));
+        let acked = last_acked.get(&partition.index).map(|offset| offset.plus(1));
         acked.max(ends.get(partition).copied()).unwrap_or_default()
     };
     while partitions.iter().any(|partition| reading.next(partition.index) < must_reach(partition)) {

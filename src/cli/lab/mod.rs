@@ -11,8 +11,13 @@
 //! No root, no Docker, no cleaning up: whatever ends the lab, its processes end with it.
 //! Absent on purpose: networks that break (the simulator's), clusters of others (their tools').
 
+mod busy;
+mod card;
+mod chaos;
 mod check;
+mod dice;
 mod load;
+mod newcomer;
 mod phases;
 mod processes;
 mod report;
@@ -25,6 +30,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 use tokio::time::interval;
+
+pub(super) use self::busy::{BusyArguments, run as busy};
+pub(super) use self::card::{Lab, LabNode};
 
 use self::load::Load;
 use self::processes::Nodes;
@@ -46,6 +54,9 @@ const TOPIC_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two pages of the view, and between two lines where nobody watches.
 const DRAW_PAUSE: Duration = Duration::from_millis(250);
 const LINE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks at whether a node has stopped.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long it may take to learn who the active controller is.
 const ACTIVE_PATIENCE: Duration = Duration::from_secs(5);
@@ -72,6 +83,9 @@ pub(super) struct LabArguments {
     /// Decides whom a scenario strikes [default: a new one, printed]
     #[arg(long)]
     seed: Option<u64>,
+    /// A command of the shell that `saturated` starts every 10 s beside its own load
+    #[arg(long, value_name = "COMMAND")]
+    beside: Option<String>,
     /// How the report is written
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -87,6 +101,10 @@ enum Scenario {
     RollingRestart,
     /// Halts the leader of some partition without closing anything, until others have taken over
     PauseLeader,
+    /// Kills, stops and halts nodes as a seed says, sometimes two at once, and brings them back; three producers
+    Chaos,
+    /// Strikes nobody, but keeps every processor busy with other work: then nobody may be fenced
+    Saturated,
 }
 
 impl Scenario {
@@ -96,14 +114,17 @@ impl Scenario {
             Self::ControllerKill => "controller-kill",
             Self::RollingRestart => "rolling-restart",
             Self::PauseLeader => "pause-leader",
+            Self::Chaos => "chaos",
+            Self::Saturated => "saturated",
         }
     }
 
+    /// What is done to nodes, where it is always the same.
     fn blow(self) -> Blow {
         match self {
-            Self::LeaderKill | Self::ControllerKill => Blow::Killed,
             Self::RollingRestart => Blow::Stopped,
             Self::PauseLeader => Blow::Paused,
+            _ => Blow::Killed,
         }
     }
 }
@@ -154,12 +175,12 @@ async fn lab(arguments: &LabArguments, world: &World, console: &mut Console) -> 
     nodes.ready(READY_PATIENCE).await?;
     let cluster = Cluster::new(world.into(), nodes.bootstrap(), "dohle-lab");
     cluster.brokers_up(nodes.ids().len(), READY_PATIENCE).await?;
-    cluster.create_topic(&load::topic(), TOPIC_PATIENCE).await?;
+    cluster.create_topic(&load::topic(load::TOPIC), TOPIC_PATIENCE).await?;
     console.complain(&format!("bootstrap {}\nadmin     {}", nodes.bootstrap().join(","), nodes.admin().join(",")));
     match arguments.headless {
         Some(scenario) => scenario::play(scenario, arguments, world, nodes, &cluster, console).await,
         None => {
-            let load = Load::start(world, &cluster, arguments.rate);
+            let load = Load::start(world, &cluster, 1, arguments.rate);
             play(&mut nodes, &cluster, &load, console).await?;
             Ok(Exit::Done)
         }
@@ -173,6 +194,7 @@ async fn play(nodes: &mut Nodes, cluster: &Cluster, load: &Load, console: &mut C
     let mut view = View::default();
     let mut message = String::new();
     let mut pages = interval(if is_watched { DRAW_PAUSE } else { LINE_PAUSE });
+    let mut looks = interval(LOOK_PAUSE);
     loop {
         tokio::select! {
             biased;
@@ -183,11 +205,11 @@ async fn play(nodes: &mut Nodes, cluster: &Cluster, load: &Load, console: &mut C
                     line => message = press(line, nodes, cluster, load).await?,
                 }
             }
-            _ = pages.tick() => {
-                for node in nodes.ids() {
-                    nodes.check_alive(node)?;
-                }
-            }
+            _ = looks.tick() => match nodes.supervise()? {
+                Some(node) => message = format!("node {node} was asked to stop, and was started again"),
+                None => continue,
+            },
+            _ = pages.tick() => {}
         }
         let page = view::page(nodes, load, &message);
         console.answer(&if is_watched { view.draw(&page) } else { page });
@@ -216,17 +238,21 @@ async fn press(line: &str, nodes: &mut Nodes, cluster: &Cluster, load: &Load) ->
 }
 
 async fn strike(node: NodeId, blow: Blow, cluster: &Cluster, nodes: &mut Nodes, load: &Load) -> Result<(), LabError> {
-    let was_active = active(cluster).await == Some(node);
+    let was_active = Some(active(cluster).await == Some(node));
     let (led, board) = (load.led_by(node), load.board());
     let what = Happening::Struck { node, blow, led: led.len(), was_active };
     board.marks().timeline.on_struck(board.now(), what, led);
-    match blow {
-        Blow::Killed => nodes.kill(node).await?,
-        Blow::Stopped => nodes.stop(node).await?,
-        Blow::Paused => nodes.pause(node, true)?,
-    }
+    hit(node, blow, nodes).await?;
     board.marks().timeline.on_gone(board.now());
     Ok(())
+}
+
+async fn hit(node: NodeId, blow: Blow, nodes: &mut Nodes) -> Result<(), LabError> {
+    match blow {
+        Blow::Killed => nodes.kill(node).await,
+        Blow::Stopped => nodes.stop(node).await,
+        Blow::Paused => nodes.pause(node, true),
+    }
 }
 
 /// The node of the active controller, if anybody says.

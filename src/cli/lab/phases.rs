@@ -18,6 +18,8 @@ pub(super) struct Phases {
     pub(super) controller_ms: Option<u64>,
     /// The first broker leads what the node led.
     pub(super) led_ms: Option<u64>,
+    /// A client that had no open request has its records acknowledged by other leaders, where that was tried.
+    pub(super) written_ms: Option<u64>,
     /// The next topic was created, where that was tried: a controller decides again, and its brokers know it.
     pub(super) accepted_ms: Option<u64>,
 }
@@ -34,6 +36,7 @@ impl Phases {
             detected_ms: first(&fencing),
             controller_ms: first("event=\"controller.activated\""),
             led_ms: first("event=\"broker.took_over\""),
+            written_ms: None,
             accepted_ms: None,
         }
     }
@@ -44,6 +47,7 @@ impl Phases {
             step("noticed", self.detected_ms),
             step("a controller active", self.controller_ms),
             step("led again", self.led_ms),
+            step("a newcomer's records acknowledged", self.written_ms),
             step("a topic created", self.accepted_ms),
         ];
         let steps: Vec<String> = steps.into_iter().flatten().collect();
@@ -83,7 +87,8 @@ mod tests {
     fn each_step_is_the_first_of_its_kind_after_the_blow_also_over_midnight() {
         let struck = WallMillis(DAY_MS - 80); // 23:59:59.920
         let phases = Phases::of(NodeId(1), struck, &[LOG.to_owned(), String::new()]);
-        let expected = Phases { detected_ms: Some(30), controller_ms: Some(100), led_ms: Some(130), accepted_ms: None };
+        let expected =
+            Phases { detected_ms: Some(30), controller_ms: Some(100), led_ms: Some(130), ..Phases::default() };
         assert_eq!(phases, expected);
         assert_eq!(phases.told(), "noticed after 30 ms, a controller active after 100 ms, led again after 130 ms");
     }

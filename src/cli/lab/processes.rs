@@ -14,10 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::LabError;
+use super::card::{FOLDER_PREFIX, Lab, LabNode};
 use crate::base::World;
 use crate::base::disk::Disk;
 use crate::base::ids::NodeId;
-use crate::host::{self, Child};
+use crate::host::{self, Child, Ended};
 
 const NODES: i32 = 3;
 
@@ -80,6 +81,11 @@ impl Nodes {
         self.nodes.values().map(|node| node.kafka.clone()).collect()
     }
 
+    /// The same, but for one node.
+    pub(super) fn bootstrap_without(&self, node: NodeId) -> Vec<String> {
+        self.nodes.iter().filter(|(id, _)| **id != node).map(|(_, node)| node.kafka.clone()).collect()
+    }
+
     /// Where the admin tool finds it.
     pub(super) fn admin(&self) -> Vec<String> {
         self.nodes.values().map(|node| node.admin.clone()).collect()
@@ -123,7 +129,40 @@ impl Nodes {
         if let Some(node) = self.nodes.get_mut(&node).filter(|node| node.child.is_none()) {
             node.child = Some(Child::start(&arguments, &log).map_err(failed("start a node"))?);
         }
-        Ok(())
+        self.card().write(&self.world).map_err(failed("write down which processes the nodes are"))
+    }
+
+    /// Which processes the nodes are.
+    fn card(&self) -> Lab {
+        let process = |node: &Node| node.child.as_ref().and_then(Child::id);
+        let card = |(id, node): (&NodeId, &Node)| {
+            Some(LabNode { node: id.0, process: process(node)?, admin: node.admin.clone() })
+        };
+        Lab::ours(&self.folder.path, self.nodes.iter().filter_map(card).collect())
+    }
+
+    /// Starts the nodes again that were asked to stop by somebody else, and have; says which.
+    pub(super) fn supervise(&mut self) -> Result<Option<NodeId>, LabError> {
+        for node in self.ids() {
+            if self.has_stopped(node)? {
+                self.revive(node)?;
+                return Ok(Some(node));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a node has ended in good order; fails if it has ended in any other way.
+    fn has_stopped(&mut self, node: NodeId) -> Result<bool, LabError> {
+        let Some(child) = self.nodes.get_mut(&node).and_then(|node| node.child.as_mut()) else { return Ok(false) };
+        match child.ended().map_err(failed("look after a node"))? {
+            Some(Ended { in_order: true, .. }) => {
+                drop(self.nodes.get_mut(&node).and_then(|node| node.child.take()));
+                Ok(true)
+            }
+            Some(Ended { how, .. }) => Err(LabError::Ended { node, how, log: self.last_words(node) }),
+            None => Ok(false),
+        }
     }
 
     /// Waits until every running node says that it is ready.
@@ -146,7 +185,7 @@ impl Nodes {
     pub(super) fn check_alive(&mut self, node: NodeId) -> Result<(), LabError> {
         let Some(child) = self.nodes.get_mut(&node).and_then(|node| node.child.as_mut()) else { return Ok(()) };
         match child.ended().map_err(failed("look after a node"))? {
-            Some(how) => Err(LabError::Ended { node, how, log: self.last_words(node) }),
+            Some(Ended { how, .. }) => Err(LabError::Ended { node, how, log: self.last_words(node) }),
             None => Ok(()),
         }
     }
@@ -236,7 +275,7 @@ async fn taken(world: &World, ports: Range<u16>) -> io::Result<Vec<String>> {
     listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect()
 }
 
-fn failed(what: &'static str) -> impl Fn(io::Error) -> LabError {
+pub(super) fn failed(what: &'static str) -> impl Fn(io::Error) -> LabError {
     move |cause| LabError::Outside { what, cause }
 }
 
@@ -249,7 +288,7 @@ struct Folder {
 
 impl Folder {
     fn create(world: &World) -> Result<Self, LabError> {
-        let path = host::temporary_folder().join(format!("dohle-lab-{:016x}", world.entropy.number()));
+        let path = host::temporary_folder().join(format!("{FOLDER_PREFIX}{:016x}", world.entropy.number()));
         world.disk.create_folder(&path).map_err(failed("make a temporary folder"))?;
         Ok(Self { disk: world.disk.clone(), path, is_kept: false })
     }

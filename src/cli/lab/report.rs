@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::check::Verdict;
+use super::check::Findings;
 use super::phases::Phases;
 use crate::base::ids::{NodeId, PartitionIndex};
 
@@ -43,8 +43,9 @@ pub(super) enum Happening {
         node: NodeId,
         blow: Blow,
         led: usize,
-        /// It was the active controller.
-        was_active: bool,
+        /// It was the active controller. None: nobody has asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was_active: Option<bool>,
     },
     /// Every partition that the struck node led is written to again.
     Recovered {
@@ -69,6 +70,12 @@ pub(super) enum Happening {
     },
     /// Every replica is in sync.
     Whole,
+    /// Nobody was struck; so often nodes were fenced, inquired after because they were silent, or became active.
+    Endured {
+        fenced: usize,
+        inquiries: usize,
+        reigns: usize,
+    },
     LoadEnded,
 }
 
@@ -146,13 +153,18 @@ impl Timeline {
 }
 
 impl Timeline {
-    /// How long it took each time until a topic could be created again.
-    fn accepted(&self) -> Vec<Duration> {
-        let accepted = |(_, what): &(Duration, Happening)| match what {
-            Happening::Took { phases, .. } => phases.accepted_ms.map(Duration::from_millis),
+    /// How many blows there were.
+    fn blows(&self) -> usize {
+        self.events.iter().filter(|(_, what)| matches!(what, Happening::Struck { .. })).count()
+    }
+
+    /// How long one phase took each time.
+    fn phase(&self, phase: impl Fn(&Phases) -> Option<u64>) -> Vec<Duration> {
+        let lasted = |(_, what): &(Duration, Happening)| match what {
+            Happening::Took { phases, .. } => phase(phases).map(Duration::from_millis),
             _ => None,
         };
-        self.events.iter().filter_map(accepted).collect()
+        self.events.iter().filter_map(lasted).collect()
     }
 }
 
@@ -171,7 +183,7 @@ impl Happening {
         match self {
             Self::LoadBegan => "the load begins".to_owned(),
             Self::Struck { node, blow, led, was_active } => {
-                let active = if *was_active { " and was the active controller" } else { "" };
+                let active = if *was_active == Some(true) { " and was the active controller" } else { "" };
                 format!("node {node} is {blow}; it led {led} partitions{active}")
             }
             Self::Recovered { node, gap, .. } => {
@@ -180,6 +192,9 @@ impl Happening {
             Self::Took { phases, .. } => phases.told(),
             Self::Revived { node } => format!("node {node} is back"),
             Self::Whole => "every replica is in sync".to_owned(),
+            Self::Endured { fenced, inquiries, reigns } => format!(
+                "nodes were fenced {fenced} times, inquired after {inquiries} times; {reigns} new active controllers"
+            ),
             Self::LoadEnded => "the load ends, and all that was sent is settled".to_owned(),
         }
     }
@@ -200,6 +215,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) rate_per_second: u32,
     pub(super) seconds: u64,
+    pub(super) producers: u32,
+    /// How many blows there must be at least.
     pub(super) blows: u32,
     pub(super) partitions: i32,
     pub(super) replicas: i16,
@@ -210,32 +227,54 @@ pub(super) struct Plan {
 pub(super) struct Report {
     pub(super) plan: Plan,
     pub(super) timeline: Timeline,
-    pub(super) verdict: Verdict,
+    pub(super) findings: Findings,
     /// What kept the run, or the reading afterwards, from being complete.
     pub(super) trouble: Option<String>,
 }
 
+/// What a run has shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    /// The cluster keeps its promises.
+    Valid,
+    /// It does not.
+    Invalid,
+    /// Too little happened to say so.
+    Unknown,
+}
+
+/// With fewer acknowledged records a run has shown nothing.
+const ACKED_ENOUGH: u64 = 500;
+
 impl Report {
-    pub(super) fn is_good(&self) -> bool {
-        self.verdict.is_clean() && self.trouble.is_none() && self.verdict.acked > 0
+    pub(super) fn verdict(&self) -> Verdict {
+        if !self.findings.is_clean() || self.trouble.is_some() {
+            Verdict::Invalid
+        } else if self.findings.acked < ACKED_ENOUGH || self.timeline.blows() < self.plan.blows as usize {
+            Verdict::Unknown
+        } else {
+            Verdict::Valid
+        }
     }
 
     pub(super) fn text(&self) -> String {
         let Plan { scenario, seed, rate_per_second, seconds: length, .. } = &self.plan;
-        let Plan { partitions, replicas, min_insync_replicas, .. } = &self.plan;
+        let Plan { producers, partitions, replicas, min_insync_replicas, .. } = &self.plan;
+        let by = if *producers == 1 { String::new() } else { format!(" by {producers} producers") };
         let mut text = format!(
-            "{scenario}, seed {seed}: {rate_per_second} records/s for {length} s over {partitions} partitions, \
+            "{scenario}, seed {seed}: {rate_per_second} records/s{by} for {length} s over {partitions} partitions, \
              {replicas} replicas, min.insync.replicas {min_insync_replicas}\n\n"
         );
         for (at, what) in &self.timeline.events {
             text += &format!("{:>9}  {}\n", seconds(*at), what.told());
         }
-        let Verdict { sent, acked, given_up, found, lost, duplicated, reordered, displaced, foreign, first_lost } =
-            &self.verdict;
+        let Findings { sent, acked, given_up, found, lost, duplicated, reordered, displaced, .. } = &self.findings;
+        let Findings { inconsistent, foreign, first_lost, .. } = &self.findings;
         text += &format!("\nsent {sent}, acknowledged {acked}, given up {given_up}\n");
         text += &format!("read again from offset 0 over a new connection: {found} records\n");
         text += &format!("lost {lost}, duplicated {duplicated}, reordered {reordered}");
-        text += &format!(", at another offset {displaced}, foreign {foreign}\n");
+        text += &format!(", at another offset {displaced}, inconsistent {inconsistent}, foreign {foreign}\n");
         for lost in first_lost {
             text += &format!(
                 "  lost: partition {}, record {}, acknowledged at {}\n",
@@ -243,11 +282,17 @@ impl Report {
             );
         }
         text += &spread("gaps", self.timeline.gaps());
-        text += &spread("topics created again after", self.timeline.accepted());
+        text += &spread("others lead after", self.timeline.phase(|phases| phases.led_ms));
+        text += &spread("newcomers' records acknowledged after", self.timeline.phase(|phases| phases.written_ms));
+        text += &spread("topics created again after", self.timeline.phase(|phases| phases.accepted_ms));
         if let Some(trouble) = &self.trouble {
             text += &format!("trouble: {trouble}\n");
         }
-        let verdict = if self.is_good() { "every acknowledged record is there, once and in order" } else { "FAILED" };
+        let verdict = match self.verdict() {
+            Verdict::Valid => "valid: every acknowledged record is there, once and in order",
+            Verdict::Invalid => "INVALID",
+            Verdict::Unknown => "UNKNOWN: too little was struck or acknowledged to show anything",
+        };
         text += &format!("\n{verdict}\n");
         text
     }
@@ -255,12 +300,14 @@ impl Report {
     pub(super) fn json(&self) -> String {
         #[derive(Serialize)]
         struct Told<'a> {
-            is_good: bool,
+            verdict: Verdict,
             plan: &'a Plan,
             timeline: Vec<Moment<'a>>,
             gaps_ms: Vec<u64>,
+            led_ms: Vec<u64>,
+            written_ms: Vec<u64>,
             accepted_ms: Vec<u64>,
-            verdict: &'a Verdict,
+            findings: &'a Findings,
             trouble: &'a Option<String>,
         }
         #[derive(Serialize)]
@@ -271,12 +318,14 @@ impl Report {
         }
         let timeline = self.timeline.events.iter().map(|(at, what)| Moment { at_ms: millis(*at), what });
         let told = Told {
-            is_good: self.is_good(),
+            verdict: self.verdict(),
             plan: &self.plan,
             timeline: timeline.collect(),
             gaps_ms: self.timeline.gaps().into_iter().map(millis).collect(),
-            accepted_ms: self.timeline.accepted().into_iter().map(millis).collect(),
-            verdict: &self.verdict,
+            led_ms: self.timeline.phase(|phases| phases.led_ms).into_iter().map(millis).collect(),
+            written_ms: self.timeline.phase(|phases| phases.written_ms).into_iter().map(millis).collect(),
+            accepted_ms: self.timeline.phase(|phases| phases.accepted_ms).into_iter().map(millis).collect(),
+            findings: &self.findings,
             trouble: &self.trouble,
         };
         serde_json::to_string_pretty(&told).expect("numbers and texts can always be written") + "\n"
@@ -312,7 +361,7 @@ mod tests {
 
     fn struck(blow: Blow, led: &[i32]) -> Timeline {
         let mut timeline = Timeline::default();
-        let what = Happening::Struck { node: NodeId(2), blow, led: led.len(), was_active: false };
+        let what = Happening::Struck { node: NodeId(2), blow, led: led.len(), was_active: Some(false) };
         timeline.on_struck(at(1000), what, led.iter().copied().map(PartitionIndex));
         timeline
     }
@@ -357,7 +406,7 @@ mod tests {
     fn a_report_names_what_happened_in_words_that_programs_read() {
         let mut timeline = killed(&[1]);
         timeline.on_acked(PartitionIndex(1), at(1200), at(1300));
-        let report = Report { plan: plan(), timeline, verdict: Verdict::default(), trouble: None };
+        let report = Report { plan: plan(), timeline, findings: Findings::default(), trouble: None };
         let told: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         let struck = &told["timeline"][0];
         assert_eq!(
@@ -378,7 +427,8 @@ mod tests {
             seed: 1,
             rate_per_second: 500,
             seconds: 30,
-            blows: 3,
+            producers: 1,
+            blows: 1,
             partitions: 12,
             replicas: 3,
             min_insync_replicas: 2,
@@ -386,16 +436,22 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_good_only_if_something_was_acknowledged_and_nothing_is_wrong() {
-        let verdict = Verdict { acked: 10, sent: 10, found: 10, ..Verdict::default() };
-        let good = Report { plan: plan(), timeline: killed(&[1]), verdict, trouble: None };
-        assert!(good.is_good() && good.text().ends_with("once and in order\n"));
-        let nothing = Verdict { acked: 0, ..good.verdict.clone() };
-        let lost = Verdict { lost: 1, ..good.verdict.clone() };
-        for verdict in [nothing, lost] {
-            let report = Report { plan: good.plan.clone(), timeline: Timeline::default(), verdict, trouble: None };
-            assert!(!report.is_good() && report.text().ends_with("FAILED\n"));
-            assert!(report.json().contains("\"is_good\": false"));
+    fn a_run_is_valid_only_if_enough_happened_and_nothing_is_wrong() {
+        let findings = Findings { acked: 1_000, sent: 1_000, found: 1_000, ..Findings::default() };
+        let valid = Report { plan: plan(), timeline: killed(&[1]), findings, trouble: None };
+        assert_eq!(valid.verdict(), Verdict::Valid);
+        assert!(valid.text().ends_with("once and in order\n") && valid.json().contains("\"verdict\": \"valid\""));
+
+        let few = Findings { acked: 10, ..valid.findings.clone() };
+        let lost = Findings { lost: 1, ..valid.findings.clone() };
+        for (findings, timeline, trouble, verdict) in [
+            (few.clone(), killed(&[1]), None, Verdict::Unknown),
+            (valid.findings.clone(), Timeline::default(), None, Verdict::Unknown),
+            (lost, Timeline::default(), None, Verdict::Invalid),
+            (few, killed(&[1]), Some("it was never led again".to_owned()), Verdict::Invalid),
+        ] {
+            let report = Report { plan: plan(), timeline, findings, trouble };
+            assert_eq!(report.verdict(), verdict, "{}", report.text());
         }
     }
 }

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again};
+use super::busy::endure;
+use super::chaos::{Act, Step, schedule};
+use super::dice::Dice;
+use super::load::{Load, MIN_IN_SYNC, PARTITIONS, REPLICAS, read_again, topic};
+use super::newcomer::{self, Newcomer};
 use super::phases::Phases;
 use super::processes::Nodes;
-use super::report::{Blow, Happening, Plan, Report};
-use super::{LabArguments, LabError, Scenario, active, revive, strike};
+use super::report::{Blow, Happening, Plan, Report, Verdict};
+use super::{LabArguments, LabError, Scenario, TOPIC_PATIENCE, active, hit, revive, strike};
 use crate::base::World;
 use crate::base::ids::NodeId;
 use crate::cli::{Console, Exit, Output};
@@ -39,27 +43,44 @@ pub(super) async fn play(
     console: &mut Console,
 ) -> Result<Exit, LabError> {
     let plan = plan(scenario, arguments, world);
-    let load = Load::start(world, cluster, plan.rate_per_second);
+    if scenario == Scenario::PauseLeader {
+        cluster.create_topic(&topic(newcomer::TOPIC), TOPIC_PATIENCE).await?;
+    }
+    let load = Load::start(world, cluster, plan.producers, plan.rate_per_second);
     let mut script = Script { scenario, world, cluster, nodes: &mut nodes, load: &load };
-    let trouble = script.run(&plan).await?;
-    let board = load.finish().await;
-    let (ledger, timeline) = {
-        let marks = board.marks();
-        (marks.live.ledger.clone(), marks.timeline.clone())
+    let trouble = match scenario {
+        Scenario::Chaos => script.rage(&plan).await?,
+        Scenario::Saturated => script.endure(&plan, arguments.beside.as_deref()).await?,
+        _ => script.run(&plan).await?,
     };
-    let (reading, cut) = read_again(world, nodes.bootstrap(), &ledger).await;
-    let report = Report { plan, timeline, verdict: reading.against(&ledger), trouble: trouble.or(cut) };
+    let board = load.finish().await;
+    let (live, timeline, cut_live) = {
+        let marks = board.marks();
+        (
+            marks.live.clone(),
+            marks.timeline.clone(),
+            marks.trouble.as_ref().map(|error| format!("reading along: {error}")),
+        )
+    };
+    let (reading, cut) = read_again(world, nodes.bootstrap(), &live.ledger).await;
+    let findings = reading.against(&live.ledger, &live.reading);
+    let report = Report { plan, timeline, findings, trouble: trouble.or(cut_live).or(cut) };
     console.answer(&match arguments.output {
         Output::Table => report.text(),
         Output::Json => report.json(),
     });
-    if report.is_good() {
-        return Ok(Exit::Done);
-    }
+    let exit = match report.verdict() {
+        Verdict::Valid => return Ok(Exit::Done),
+        Verdict::Invalid => Exit::Failed,
+        Verdict::Unknown => Exit::Unknown,
+    };
     nodes.keep_folder();
     console.complain(&format!("data and logs of the nodes are kept in {}", nodes.folder().display()));
-    Ok(Exit::Failed)
+    Ok(exit)
 }
+
+/// Blows after which a run of chaos has shown something.
+const BLOWS_ENOUGH: u32 = 3;
 
 fn plan(scenario: Scenario, arguments: &LabArguments, world: &World) -> Plan {
     Plan {
@@ -67,7 +88,12 @@ fn plan(scenario: Scenario, arguments: &LabArguments, world: &World) -> Plan {
         seed: arguments.seed.unwrap_or_else(|| world.entropy.number() >> 32), // short enough to be typed again
         rate_per_second: arguments.rate,
         seconds: arguments.seconds,
-        blows: arguments.kills,
+        producers: if scenario == Scenario::Chaos { 3 } else { 1 },
+        blows: match scenario {
+            Scenario::Chaos => BLOWS_ENOUGH,
+            Scenario::Saturated => 0,
+            _ => arguments.kills,
+        },
         partitions: PARTITIONS,
         replicas: REPLICAS,
         min_insync_replicas: MIN_IN_SYNC,
@@ -103,46 +129,96 @@ impl Script<'_> {
         Ok(None)
     }
 
+    /// Has the cluster get along with other work beside it; then it is counted what the nodes made of it.
+    async fn endure(&mut self, plan: &Plan, beside: Option<&str>) -> Result<Option<String>, LabError> {
+        let before = self.nodes.said();
+        endure(Instant::now() + Duration::from_secs(plan.seconds), beside, self.nodes.folder()).await?;
+        let news = |(said, before): (String, String)| said[before.len()..].to_owned();
+        let news: Vec<String> = self.nodes.said().into_iter().zip(before).map(news).collect();
+        let count = |what: &str| news.iter().flat_map(|said| said.lines()).filter(|line| line.contains(what)).count();
+        let fenced = count("event=\"node.fencing\"");
+        let (inquiries, reigns) = (count("event=\"session.inquired\""), count("event=\"controller.activated\""));
+        self.load.board().note(Happening::Endured { fenced, inquiries, reigns });
+        Ok((fenced > 0).then(|| format!("{fenced} times a node was fenced that only had little of the processors")))
+    }
+
     /// Whose turn it is.
     async fn victim(&self, turn: u32, dice: &mut Dice) -> Option<NodeId> {
         match self.scenario {
-            Scenario::LeaderKill | Scenario::PauseLeader => leader(self.load, dice),
             Scenario::ControllerKill => active(self.cluster).await,
             Scenario::RollingRestart => {
                 let nodes = self.nodes.ids();
                 nodes.iter().nth((turn as usize - 1) % nodes.len()).copied()
             }
+            _ => leader(self.load, dice),
         }
     }
 
     async fn strike_one(&mut self, node: NodeId) -> Result<Option<String>, LabError> {
         let blow = self.scenario.blow();
+        let newcomer = match blow {
+            Blow::Paused => Some(Newcomer::before(node, self.cluster, self.nodes, self.world).await),
+            Blow::Killed | Blow::Stopped => None,
+        };
         let (struck, since) = (self.world.clock.now(), Instant::now());
         strike(node, blow, self.cluster, self.nodes, self.load).await?;
         let accepted_ms = match self.scenario {
             Scenario::ControllerKill => self.accepted(since).await,
             _ => None,
         };
+        let written_ms = match newcomer {
+            Some(newcomer) => newcomer.written(since, RECOVERY_PATIENCE).await,
+            None => None,
+        };
         let load = self.load;
         if !until(self.nodes, || !load.board().marks().timeline.is_in_outage()).await? {
             let patience = RECOVERY_PATIENCE.as_secs();
             return Ok(Some(format!("what node {node} led was not written to again in {patience} s")));
         }
-        let phases = Phases { accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
+        let phases = Phases { written_ms, accepted_ms, ..Phases::of(node, struck, &self.nodes.said()) };
         load.board().note(Happening::Took { node, phases });
         sleep(AWAY).await;
+        self.bring_back(node, blow)?;
+        self.whole().await
+    }
+
+    fn bring_back(&mut self, node: NodeId, blow: Blow) -> Result<(), LabError> {
         if blow == Blow::Paused {
             self.nodes.pause(node, false)?;
-            load.board().note(Happening::Revived { node });
+            self.load.board().note(Happening::Revived { node });
+            Ok(())
         } else {
-            revive(node, self.nodes, load)?;
+            revive(node, self.nodes, self.load)
         }
+    }
+
+    /// Waits until every replica is in sync; says if that took too long.
+    async fn whole(&mut self) -> Result<Option<String>, LabError> {
+        let load = self.load;
         self.nodes.ready(RECOVERY_PATIENCE).await?;
         if !until(self.nodes, || load.is_whole()).await? {
             return Ok(Some(format!("replicas were not in sync again after {} s", RECOVERY_PATIENCE.as_secs())));
         }
         load.board().note(Happening::Whole);
         Ok(None)
+    }
+
+    /// Does what the seed says, to whom and when it says it.
+    async fn rage(&mut self, plan: &Plan) -> Result<Option<String>, LabError> {
+        let begun = Instant::now();
+        let nodes: Vec<NodeId> = self.nodes.ids().into_iter().collect();
+        for Step { at, node, act } in schedule(plan.seed, Duration::from_secs(plan.seconds), &nodes) {
+            sleep_until(begun + at).await;
+            match act {
+                Act::Strike(blow) => {
+                    let led = self.load.led_by(node).len();
+                    self.load.board().note(Happening::Struck { node, blow, led, was_active: None });
+                    hit(node, blow, self.nodes).await?;
+                }
+                Act::Return(blow) => self.bring_back(node, blow)?,
+            }
+        }
+        self.whole().await
     }
 
     /// Creates a topic, as soon as that is possible; says how long after the blow it was.
@@ -183,19 +259,6 @@ async fn until(nodes: &mut Nodes, condition: impl Fn() -> bool) -> Result<bool, 
 fn leader(load: &Load, dice: &mut Dice) -> Option<NodeId> {
     let leaders: Vec<NodeId> =
         load.view()?.partitions.into_values().map(|partition| partition.leader).collect::<Option<_>>()?;
-    let place = dice.roll() % (leaders.len() as u64).max(1);
+    let place = dice.below(leaders.len() as u64);
     leaders.get(place as usize).copied()
-}
-
-/// Chance from a seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }

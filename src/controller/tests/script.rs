@@ -286,7 +286,9 @@ impl Stage {
                         "goodbye" => self.liveness.on_stream_closed(node, true, time),
                         "broken" => self.liveness.on_stream_closed(node, false, time),
                         "refused" => self.liveness.on_probe_refused(node),
-                        "answered" => self.liveness.on_probe_answered(node, time),
+                        "taken" => self.liveness.on_probe_taken(node),
+                        "answered" => self.liveness.on_answered(node, time),
+                        "unanswered" => self.liveness.on_unanswered(node, time),
                         "lost" => self.liveness.on_peer_report(witness, node, time),
                         _ => return None,
                     }
@@ -294,6 +296,10 @@ impl Stage {
                 Some(Vec::new())
             }
             "until" => Some(self.tick_until(time, words)),
+            "suspects" => {
+                let suspects = self.liveness.suspects(time).into_iter().map(|node| node.to_string());
+                Some(vec![format!("suspects: {}", suspects.collect::<Vec<_>>().join(","))])
+            }
             _ => None,
         }
     }

@@ -7,10 +7,9 @@ use crate::base::ids::{
 };
 use crate::base::machine::Decision;
 use crate::config::Roles;
-use crate::config::listener::Protocol;
 use crate::controller::{Command, Defaults, Env, Fence, Found, Refused, Register, Reply, Unfence, decide};
 use crate::metadata::configs::ConfigScope;
-use crate::metadata::nodes::{Boot, Listener, Registration};
+use crate::metadata::nodes::Registration;
 use crate::metadata::record::{FeatureLevel, Header};
 use crate::metadata::{Batch, Fact, Image, codec};
 
@@ -125,19 +124,9 @@ pub fn registration(node: i32) -> Registration {
     Registration {
         incarnation: IncarnationId(text_id(&format!("run-{node}"))),
         directories: vec![DirectoryId(text_id(&format!("disk-{node}")))],
-        boot: Boot::Clean,
         roles: Roles { controller: true, broker: true },
-        listeners: vec![Listener {
-            name: "PLAINTEXT".into(),
-            host: format!("node-{node}"),
-            port: 9092,
-            protocol: Protocol::Plaintext,
-        }],
-        peer_address: format!("node-{node}:9093"),
-        admin_address: format!("node-{node}:9094"),
-        rack: None,
-        version: "test".into(),
         feature_level_max: FeatureLevel::MAX,
+        ..Registration::example(node as u8)
     }
 }
 

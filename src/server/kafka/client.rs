@@ -100,9 +100,9 @@ impl Asked {
         candidates.into_iter().flatten().find(is_reachable).map_or(-1, |node| node.0)
     }
 
-    /// The brokers that can be talked to, by id.
+    /// The brokers that can be talked to, by id, and those that could a moment ago.
     pub fn endpoints(&self, nodes: &Nodes) -> Vec<Endpoint> {
-        let open = nodes.iter().filter(|node| node.is_broker() && !node.is_fenced());
+        let open = nodes.iter().filter(|node| node.is_broker() && self.door().broker.tells_of(node));
         open.filter_map(|node| self.endpoint(node)).collect()
     }
 }

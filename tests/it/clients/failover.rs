@@ -1,43 +1,84 @@
 //! Three nodes, each killed in turn under load: nothing that was acked is lost, doubled, reordered or moved.
 //!
-//! The producer is open loop: it sends when a record is due, whether or not the ones before were acked, so that a pause
-//! of the cluster is not hidden by a client that politely waits.
-//!
-//! `DOHLE_KILLS=30 cargo test --test it nothing_acked -- --nocapture` does it so many times; `DOHLE_SEED` replays whom
-//! it kills and when. Afterwards Kafka's own reader of files says whether all replicas hold the same batches.
+//! `DOHLE_KILLS=60 cargo test --test it nothing_acked_by_librdkafka -- --nocapture` does it so many times, and leaves
+//! time between; `DOHLE_SEED` replays whom it kills and when. Afterwards Kafka's own reader of files says whether all
+//! replicas hold the same batches.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Message};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::{ClientConfig, ClientContext};
 
 use super::checker::{Record, faults};
-use super::tools::{dump_log, files, is_missing};
-use super::{consumer, count, create_topic};
+use super::languages::is_left_out;
+use super::load::{Load, Stop};
+use super::tools::{dump_log, fetched, files, is_missing, of_clients};
+use super::{consumer, count, create_topic, numbered};
 use crate::cluster::Cluster;
 use crate::process::PATIENCE;
 
 const NODES: usize = 3;
-const PARTITIONS: i32 = 12;
-const TOPIC: &str = "survivor";
-const INTERVAL: Duration = Duration::from_millis(2);
+pub(super) const PARTITIONS: i32 = 12;
+pub(super) const TOPIC: &str = "survivor";
 
 /// A record is its number and so much more that segments are rolled during a long run.
-const RECORD_BYTES: usize = 1_000;
+pub(super) const RECORD_BYTES: usize = 1_000;
 const SEGMENT_BYTES: &str = "1048576";
 
 /// How many records are acked at least before the first kill, and between a node's return and the next.
 const QUIET: usize = 500;
 
+/// The same where the gaps are to be measured: 10 s. librdkafka's reconnect back-off of a broker doubles with each
+/// attempt and is forgotten after 10 s without one, so that quicker kills measure that.
+const QUIET_WHEN_MEASURED: usize = 5_000;
+
 #[test]
-fn nothing_acked_is_lost_while_every_node_is_killed_in_turn() {
+fn nothing_acked_by_librdkafka_is_lost_while_every_node_is_killed() {
+    survives(Cluster::kill, |cluster| Load::of_librdkafka(&cluster.client()));
+}
+
+#[test]
+fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_killed() {
+    if is_missing(&["java", "mvn"]) {
+        return;
+    }
+    let mut program = Command::new(fetched("kafka-tools.sh"));
+    program.arg(of_clients("java/Load.java"));
+    survives(Cluster::kill, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+}
+
+#[test]
+fn nothing_acked_by_franz_go_is_lost_while_every_node_is_killed() {
+    if is_left_out(&["go"]) {
+        return;
+    }
+    let mut program = Command::new(fetched("go-client.sh"));
+    program.arg("load");
+    survives(Cluster::kill, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+}
+
+#[test]
+fn nothing_acked_by_librdkafka_is_lost_while_every_node_is_stopped() {
+    survives(Cluster::stop, |cluster| Load::of_librdkafka(&cluster.client()));
+}
+
+#[test]
+fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_stopped() {
+    if is_missing(&["java", "mvn"]) {
+        return;
+    }
+    let mut program = Command::new(fetched("kafka-tools.sh"));
+    program.arg(of_clients("java/Load.java"));
+    survives(Cluster::stop, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+}
+
+/// Ends every node under a producer, and holds what it was acked against what is found.
+fn survives(end: fn(&mut Cluster, usize), producer: impl FnOnce(&Cluster) -> Load) {
     let mut cluster = Cluster::start(NODES, &["min.insync.replicas=2"]);
     let client = cluster.client();
     let settings = [("min.insync.replicas", "2"), ("segment.bytes", SEGMENT_BYTES)];
@@ -45,32 +86,35 @@ fn nothing_acked_is_lost_while_every_node_is_killed_in_turn() {
     let observer = consumer(&client, TOPIC);
     until_all_are_in_sync(&mut cluster, &observer);
 
+    let quiet = if std::env::var("DOHLE_KILLS").is_ok() { QUIET_WHEN_MEASURED } else { QUIET };
     let mut dice = Dice::thrown();
-    let mut longest = Vec::new();
-    let load = Load::start(&client);
+    let (mut longest, mut controllers) = (Vec::new(), 0);
+    let load = producer(&cluster);
     let reader = Reader::start(consumer(&client, TOPIC));
     for candidate in dice.victims() {
-        load.acks.wait_for_more(QUIET + dice.below(QUIET));
+        load.acks.wait_for(load.acks.count() + quiet + dice.below(QUIET));
         // Killing a node that leads nothing proves nothing: then it is the next one's turn.
         let id = (candidate..candidate + NODES).map(|id| (id - 1) % NODES + 1).find(|id| led_by(&observer, *id) > 0);
         let id = id.expect("somebody leads");
-        let (killed, sent) = (Instant::now(), load.sent.load(Ordering::Relaxed));
-        cluster.kill(id);
+        controllers += usize::from(cluster.active() == id);
+        let (ended, sent) = (Instant::now(), load.sent());
+        end(&mut cluster, id);
         load.acks.wait_for_every_partition_past(sent);
-        let gaps = load.acks.gaps(killed, Instant::now());
-        println!("node {id} killed: gaps between acks by partition, in ms: {gaps:?}");
+        let gaps = load.acks.gaps(ended, Instant::now());
+        println!("node {id} ended: gaps between acks by partition, in ms: {gaps:?}");
         longest.extend(gaps.into_iter().max());
         cluster.restart(id);
         until_all_are_in_sync(&mut cluster, &observer);
     }
     longest.sort_unstable();
-    let (median, worst) = (longest[longest.len() / 2], longest[longest.len() - 1]);
-    println!("worst partition of each of {} kills: median {median} ms, maximum {worst} ms", longest.len());
-    let sent = load.finish();
+    let part = |percent: usize| longest[(longest.len() * percent).div_ceil(100) - 1];
+    println!("worst partition of each of {} ends, {controllers} of the active controller: ", longest.len());
+    println!("median {} ms, 99 % {} ms, maximum {} ms", part(50), part(99), part(100));
+    let (sent, acks) = load.finish();
     let live = reader.finish(count(&observer, TOPIC));
-    let acked = load.acks.records();
+    let acked = acks.records();
     println!("{sent} records sent, {} acked, {} found", acked.len(), live.len());
-    assert_eq!(load.acks.failures(), [""; 0], "with a quorum alive at all times, every record is acked in the end");
+    assert_eq!(acks.failures(), [""; 0], "with a quorum alive at all times, every record is acked in the end");
     assert_eq!(faults(&acked, &live), [], "as read during the kills");
     let afterwards = Reader::start(consumer(&client, TOPIC)).finish(count(&observer, TOPIC));
     assert_eq!(faults(&acked, &afterwards), [], "as read afterwards");
@@ -98,12 +142,17 @@ impl Dice {
         (self.0 % end as u64) as usize
     }
 
-    /// Every node in turn, or as many at random as were asked for.
+    /// Every node in turn, again and again in another order, until as many are dead as were asked for.
     fn victims(&mut self) -> Vec<usize> {
-        match std::env::var("DOHLE_KILLS") {
-            Ok(kills) => (0..kills.parse().unwrap()).map(|_| self.below(NODES) + 1).collect(),
-            Err(_) => (1..=NODES).collect(),
+        let kills = std::env::var("DOHLE_KILLS").map_or(NODES, |kills| kills.parse().unwrap());
+        let mut turn: Vec<usize> = (1..=NODES).collect();
+        let mut victims = Vec::new();
+        while victims.len() < kills {
+            victims.extend(&turn);
+            turn.rotate_left(self.below(NODES));
         }
+        victims.truncate(kills);
+        victims
     }
 }
 
@@ -153,146 +202,6 @@ fn led_by(observer: &BaseConsumer, id: usize) -> usize {
     let metadata = observer.fetch_metadata(Some(TOPIC), PATIENCE).unwrap();
     let partitions = metadata.topics()[0].partitions().iter();
     partitions.filter(|partition| usize::try_from(partition.leader()) == Ok(id)).count()
-}
-
-/// A producer that sends a numbered record every [`INTERVAL`] until it is told to finish.
-struct Load {
-    acks: Acks,
-    sent: Arc<AtomicU64>,
-    stop: Stop,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Load {
-    fn start(client: &ClientConfig) -> Self {
-        let mut config = client.clone();
-        config.set("enable.idempotence", "true").set("acks", "all");
-        let acks = Acks::default();
-        let producer: BaseProducer<Acks> = config.create_with_context(acks.clone()).unwrap();
-        let (sent, stop) = (Arc::default(), Stop::default());
-        let (counter, told) = (Arc::clone(&sent), Arc::clone(&stop.0));
-        let thread = std::thread::spawn(move || send_until(&producer, &counter, &told));
-        Self { acks, sent, stop, thread: Mutex::new(Some(thread)) }
-    }
-
-    /// Sends no more, waits until each record has its outcome, and says how many there were.
-    fn finish(&self) -> u64 {
-        self.stop.now();
-        self.thread.lock().unwrap().take().expect("a load is finished once").join().unwrap();
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-fn send_until(producer: &BaseProducer<Acks>, sent: &AtomicU64, told: &AtomicBool) {
-    let start = Instant::now();
-    while !told.load(Ordering::Relaxed) {
-        let number = sent.load(Ordering::Relaxed);
-        let due = start + INTERVAL * u32::try_from(number).unwrap();
-        producer.poll(due.saturating_duration_since(Instant::now()));
-        let partition = i32::try_from(number % PARTITIONS as u64).unwrap();
-        let payload = format!("{number:<RECORD_BYTES$}");
-        match producer.send(BaseRecord::<(), _>::to(TOPIC).partition(partition).payload(&payload)) {
-            Ok(()) => sent.store(number + 1, Ordering::Relaxed),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => producer.poll(INTERVAL),
-            Err((error, _)) => panic!("{error}"),
-        }
-    }
-    producer.flush(PATIENCE).unwrap();
-}
-
-/// Ends a thread at its next look, also when the test has failed.
-#[derive(Default)]
-struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    fn now(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.now();
-    }
-}
-
-/// What the producer was told, and when.
-#[derive(Clone, Default)]
-struct Acks(Arc<(Mutex<Told>, Condvar)>);
-
-#[derive(Default)]
-struct Told {
-    acks: Vec<(Instant, Record)>,
-    failures: Vec<String>,
-}
-
-impl ClientContext for Acks {}
-
-impl ProducerContext for Acks {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let (told, more) = &*self.0;
-        let mut told = told.lock().unwrap();
-        match result {
-            Ok(message) => told.acks.push((Instant::now(), numbered(message))),
-            Err((error, _)) => told.failures.push(error.to_string()),
-        }
-        more.notify_all();
-    }
-}
-
-impl Acks {
-    fn wait_for_more(&self, count: usize) {
-        let wanted = self.0.0.lock().unwrap().acks.len() + count;
-        self.wait_until("records are acked before a kill", |acks| acks.len() >= wanted);
-    }
-
-    fn wait_for_every_partition_past(&self, number: u64) {
-        self.wait_until("every partition takes records again", |acks| {
-            let is_new = |(_, record): &&(Instant, Record)| record.number >= number;
-            let mut partitions: Vec<_> = acks.iter().filter(is_new).map(|(_, record)| record.partition).collect();
-            partitions.sort_unstable();
-            partitions.dedup();
-            partitions.len() == PARTITIONS as usize
-        });
-    }
-
-    fn wait_until(&self, what: &str, holds: impl Fn(&[(Instant, Record)]) -> bool) {
-        let (told, more) = &*self.0;
-        let waits = |told: &mut Told| !holds(&told.acks);
-        let (told, waited) = more.wait_timeout_while(told.lock().unwrap(), PATIENCE, waits).unwrap();
-        let (acks, failures) = (told.acks.len(), told.failures.clone());
-        drop(told);
-        assert!(!waited.timed_out(), "in vain: {what}; {acks} acks, failures: {failures:?}");
-    }
-
-    fn records(&self) -> Vec<Record> {
-        self.0.0.lock().unwrap().acks.iter().map(|(_, record)| *record).collect()
-    }
-
-    fn failures(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().failures.clone()
-    }
-
-    /// The longest time without an ack in each partition, of those that reach into a span of time.
-    fn gaps(&self, from: Instant, to: Instant) -> Vec<u128> {
-        let mut before = BTreeMap::new();
-        let mut gaps = BTreeMap::<i32, Duration>::new();
-        for (at, record) in &self.0.0.lock().unwrap().acks {
-            let last = before.insert(record.partition, *at).unwrap_or(*at);
-            let longest = gaps.entry(record.partition).or_default();
-            if *at >= from && last <= to {
-                *longest = (*longest).max(*at - last);
-            }
-        }
-        gaps.values().map(Duration::as_millis).collect()
-    }
-}
-
-fn numbered(message: &BorrowedMessage<'_>) -> Record {
-    let number = std::str::from_utf8(message.payload().unwrap()).unwrap().trim_end().parse().unwrap();
-    Record { number, partition: message.partition(), offset: message.offset() }
 }
 
 /// A consumer that notes what it finds, in a thread of its own.

@@ -4,9 +4,7 @@
 //! Python's run wherever there is Python. Those of Node and Go run too where they are installed, and must run with
 //! `DOHLE_TEST_CLIENTS=all`: what they need is large, and a fresh machine gets it from nobody but its owner.
 
-use std::path::Path;
-
-use super::tools::{command, is_missing, on_path, run};
+use super::tools::{command, fetched, is_missing, on_path, run};
 use crate::cluster::Cluster;
 
 #[test]
@@ -33,11 +31,11 @@ fn franz_go_tells_its_story() {
     if is_left_out(&["go"]) {
         return;
     }
-    tell(&Cluster::start(1, &[]), "go-client.sh", &[]);
+    tell(&Cluster::start(1, &[]), "go-client.sh", &["story"]);
 }
 
 /// Whether a story is not told because its language is not spoken here, and need not be.
-fn is_left_out(programs: &[&str]) -> bool {
+pub(super) fn is_left_out(programs: &[&str]) -> bool {
     let must_run = std::env::var("DOHLE_TEST_CLIENTS").is_ok_and(|which| which == "all");
     let missing: Vec<_> = programs.iter().filter(|program| !on_path(program)).collect();
     assert!(missing.is_empty() || !must_run, "DOHLE_TEST_CLIENTS=all needs {missing:?}");
@@ -49,9 +47,6 @@ fn is_left_out(programs: &[&str]) -> bool {
 
 /// Runs a story to its good end.
 fn tell(cluster: &Cluster, script: &str, arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
-    let script = script.to_str().unwrap();
-    run(command(script).arg("fetch"), "");
-    let said = run(command(script).args(arguments).arg(cluster.bootstrap()), "");
+    let said = run(command(&fetched(script)).args(arguments).arg(cluster.bootstrap()), "");
     assert!(said.output.contains("all is well"), "{}{}", said.output, said.errors);
 }

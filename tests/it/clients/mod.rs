@@ -1,22 +1,25 @@
 //! Real clients, unmodified: what they are told, what they read back, what they print.
 //!
-//! `librdkafka.rs` talks to one node, `failover.rs` to three that are killed in turn, `tools.rs` runs the programs that
-//! come with Kafka, and kcat, `logs.rs` has them judge what is deleted and compacted; `languages.rs` runs stories in
-//! other languages. `checker.rs` judges what was acked against what was found.
+//! `librdkafka.rs` talks to one node; in `failover.rs` the producers of `load.rs` talk to three that are killed by
+//! turns; `tools.rs` runs the programs that come with Kafka, and kcat, `logs.rs` has them judge what is deleted and
+//! compacted; `languages.rs` runs stories in other languages. `checker.rs` judges what was acked against what is found.
 
 mod checker;
 mod failover;
 mod languages;
 mod librdkafka;
+mod load;
 mod logs;
 mod tools;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::process::PATIENCE;
+use checker::Record;
 
 /// Creates a topic as its owner would.
 fn create_topic(client: &ClientConfig, topic: &str, shape: (i32, i32), settings: &[(&'static str, &'static str)]) {
@@ -82,4 +85,10 @@ fn count(consumer: &BaseConsumer, topic: &str) -> usize {
     let ends = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
     let count: i64 = partitions(consumer, topic).into_iter().map(ends).map(|(start, end)| end - start).sum();
     usize::try_from(count).unwrap()
+}
+
+/// What a record says of itself, and where it is.
+fn numbered(message: &BorrowedMessage<'_>) -> Record {
+    let number = std::str::from_utf8(message.payload().unwrap()).unwrap().trim_end().parse().unwrap();
+    Record { number, partition: message.partition(), offset: message.offset() }
 }

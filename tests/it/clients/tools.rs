@@ -4,9 +4,8 @@
 //! fails, because a judge who did not come has not acquitted anybody.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -212,10 +211,8 @@ fn a_generic_grpc_client_finds_what_there_is_and_calls_it() {
         return;
     }
     let cluster = Cluster::start(1, &[]);
-    let grpcurl = |arguments: &[&str]| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/grpcurl.sh");
-        run(command(script.to_str().unwrap()).arg("-plaintext").args(arguments), "").output
-    };
+    let grpcurl =
+        |arguments: &[&str]| run(command(&of_clients("grpcurl.sh")).arg("-plaintext").args(arguments), "").output;
     let services = grpcurl(&[cluster.admin(1), "list"]);
     assert!(services.contains("dohle.admin.v1.Topics\n"), "{services}");
     let described = grpcurl(&[cluster.admin(1), "describe", "dohle.admin.v1.Topics.Create"]);
@@ -248,15 +245,21 @@ pub(super) fn tool(program: &str, bootstrap: &str, arguments: &[&str], input: &s
     run(kafka_tools().args([program, "--bootstrap-server", bootstrap]).args(arguments), input)
 }
 
-/// The script that runs Kafka's programs, once it has fetched them.
+/// The script that runs Kafka's programs.
 fn kafka_tools() -> Command {
-    static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
-    let script = SCRIPT.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/kafka-tools.sh");
-        run(command(script.to_str().unwrap()).arg("fetch"), "");
-        script
-    });
-    command(script.to_str().unwrap())
+    command(&fetched("kafka-tools.sh"))
+}
+
+/// A script that runs clients, once it has fetched what it needs.
+pub(super) fn fetched(script: &str) -> String {
+    let script = of_clients(script);
+    run(command(&script).arg("fetch"), "");
+    script
+}
+
+/// A file of the folder of clients.
+pub(super) fn of_clients(name: &str) -> String {
+    format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A program that is stopped if it hangs.

@@ -2,16 +2,14 @@
 
 use super::{QuorumSeen, changes, show, topics};
 use crate::base::ids::{
-    BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, IncarnationId, LeaderEpoch, MetadataIndex, NodeId,
-    PartitionEpoch, PartitionIndex, TopicId, Uuid,
+    BrokerEpoch, ClusterId, ControllerEpoch, DirectoryId, LeaderEpoch, MetadataIndex, NodeId, PartitionEpoch,
+    PartitionIndex, TopicId, Uuid,
 };
-use crate::config::Roles;
-use crate::config::listener::Protocol;
 use crate::controller::{
     Command, CreateTopics, CreatedTopic, DeletedTopic, NewTopic, Refusal, Refused, Reply, TopicShape,
 };
 use crate::metadata::configs::ConfigScope;
-use crate::metadata::nodes::{Boot, Listener, Registration};
+use crate::metadata::nodes::Registration;
 use crate::metadata::partitions::{Partition, PartitionState, ReplicaSet};
 use crate::metadata::record::{FeatureLevel, PartitionChange, Reign};
 use crate::metadata::{Delta, Fact, Image};
@@ -24,23 +22,8 @@ const CLUSTER: ClusterId = ClusterId(Uuid([9; 16]));
 const ORDERS: TopicId = TopicId(Uuid([7; 16]));
 
 fn registration(number: i32) -> Box<Registration> {
-    Box::new(Registration {
-        incarnation: IncarnationId(Uuid([100; 16])),
-        directories: vec![directory(number)],
-        boot: Boot::Clean,
-        roles: Roles { controller: number == 1, broker: true },
-        listeners: vec![Listener {
-            name: "PLAINTEXT".into(),
-            host: format!("node-{number}"),
-            port: 9092,
-            protocol: Protocol::Plaintext,
-        }],
-        peer_address: format!("node-{number}:9093"),
-        admin_address: format!("node-{number}:9094"),
-        rack: (number == 2).then(|| "cellar".into()),
-        version: "0.1.0".into(),
-        feature_level_max: FeatureLevel(1),
-    })
+    let rack = (number == 2).then(|| "cellar".into());
+    Box::new(Registration { rack, ..Registration::example(number as u8) })
 }
 
 fn directory(number: i32) -> DirectoryId {

@@ -2,10 +2,10 @@
 //!
 //! By name, by id (10+), or all topics (null; in version 0 an empty list). An unknown name is created if the client
 //! (4+) and `auto.create.topics.enable` allow it: it is still answered with UNKNOWN_TOPIC_OR_PARTITION, as Kafka does,
-//! and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones not at
-//! all. The controller is the active controller's node if clients can reach it, or else this broker: any broker
-//! forwards. While a broker may just have died the answer is held for a moment: a stale one would cost the client a
-//! back-off.
+//! and the client asks again. Brokers are told by their endpoints of the listener asked on, fenced ones only for a
+//! moment longer (`broker/departed.rs`). The controller is the active controller's node if clients can reach it, or
+//! else this broker: any broker forwards. While a broker may just have died the answer is held for a moment: a stale
+//! one would cost the client a back-off.
 //!
 //! Answers per topic: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, INVALID_TOPIC_EXCEPTION, and what the controller
 //! says about a topic to be created; per partition: LEADER_NOT_AVAILABLE (leader -1).

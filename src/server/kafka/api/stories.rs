@@ -1,11 +1,8 @@
 //! A small cluster that the tests of handlers ask about.
 
 use crate::base::ids::{BrokerEpoch, DirectoryId, LeaderEpoch, MetadataIndex, NodeId, PartitionIndex, TopicId, Uuid};
-use crate::config::Roles;
-use crate::config::listener::Protocol;
-use crate::metadata::nodes::{Boot, Listener, Registration};
+use crate::metadata::nodes::Registration;
 use crate::metadata::partitions::{Partition, PartitionState, ReplicaSet};
-use crate::metadata::record::FeatureLevel;
 use crate::metadata::{Fact, Image};
 
 pub const ORDERS: TopicId = TopicId(Uuid([7; 16]));
@@ -33,23 +30,11 @@ pub fn image() -> Image {
 }
 
 fn registration(number: i32) -> Box<Registration> {
-    Box::new(Registration {
-        incarnation: Default::default(),
-        directories: vec![DirectoryId(Uuid([number as u8; 16]))],
-        boot: Boot::Clean,
-        roles: Roles { controller: true, broker: true },
-        listeners: vec![Listener {
-            name: "PLAINTEXT".to_owned(),
-            host: if number == 1 { String::new() } else { format!("node-{number}") },
-            port: 9092,
-            protocol: Protocol::Plaintext,
-        }],
-        peer_address: format!("node-{number}:9093"),
-        admin_address: format!("node-{number}:9094"),
-        rack: None,
-        version: "0.1.0".to_owned(),
-        feature_level_max: FeatureLevel(1),
-    })
+    let mut registration = Registration::example(number as u8);
+    if number == 1 {
+        registration.listeners[0].host.clear();
+    }
+    Box::new(registration)
 }
 
 fn partition(leader: Option<i32>) -> Partition {
