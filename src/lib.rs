@@ -40,16 +40,20 @@
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
 //! - **A broker dies**: its session breaks and its port refuses, or nobody gets an answer from its process
-//!   (`quorum/sessions.rs`, `broker/witness.rs`, judged by `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
-//!   feed tells every broker. Meanwhile clients are held rather than sent astray (`broker/partition/park.rs`). Was it
-//!   the active controller, then the same evidence elects another one first (`quorum/haste.rs`).
+//!   (`quorum/sessions.rs`, `broker/witness.rs`, judged by `controller/liveness.rs`) → it is fenced, new leaders are
+//!   elected (`controller/elections.rs`) in one entry → the feed tells every broker. Meanwhile clients are held rather
+//!   than sent astray (`broker/partition/park.rs`). Was it the active controller, then the same evidence elects another
+//!   one first (`quorum/haste.rs`).
+//! - **A broker stops**: it asks to be replaced, holds what clients send meanwhile, and passes it on to whoever leads
+//!   then (`broker/passing.rs`); after that the quorum's leader hands over, and the node stops from the roof down.
 //! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
 //!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
 //!
 //! # Absent on purpose
 //!
-//! No global state: whatever a room needs is passed to it. No way around the seams: only `host` touches files, sockets,
+//! No global state: whatever a room needs is passed to it (but for which bug is planted, in builds for the tests that
+//! look for planted bugs: `base/mutants.rs`). No way around the seams: only `host` touches files, sockets,
 //! threads, clocks and dice. No lease reads. No unbounded queues. No memory maps.
 
 // Floor 0, ground: knows nothing of us.
