@@ -178,11 +178,8 @@ impl Source {
             let mut at = 0;
             while at + HEADER_LEN <= read {
                 let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, error))?;
-                if header.last_offset() >= self.next {
-                    let next = self.next;
-                    return Err(
-                        self.corrupt(position, format!("a batch reaches beyond the end of its segment, {next}"))
-                    );
+                if header.last_offset() >= self.next || is_backward(&header) {
+                    return Err(self.corrupt(position, "a batch with offsets that its segment cannot have"));
                 }
                 if header.last_offset() >= from {
                     return Ok(Ok(Some((position, header))));
@@ -199,11 +196,16 @@ impl Source {
     }
 }
 
+/// Whether a batch ends before it begins, which only damage brings about.
+fn is_backward(header: &BatchHeader) -> bool {
+    header.last_offset() < header.base_offset
+}
+
 /// How many bytes at the front are whole batches below the bound, and what offset follows them.
 fn whole_batches(bytes: &[u8], until: Offset) -> (usize, Option<Offset>) {
     let (mut size, mut next) = (0, None);
     while let Ok(header) = BatchHeader::parse(&bytes[size..]) {
-        if header.last_offset() >= until || size + header.size() > bytes.len() {
+        if header.last_offset() >= until || size + header.size() > bytes.len() || is_backward(&header) {
             break;
         }
         size += header.size();
