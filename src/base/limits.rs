@@ -63,6 +63,9 @@ pub const HELD_MS_MAX: u64 = 200;
 /// How long after that it passes on what comes late: until clients have been told.
 pub const PASSED_ON_MS: u64 = 150;
 
+/// How long the next leader may take for what is passed on to it: less than clients are held.
+pub const PASSED_ON_PATIENCE_MS: u32 = 250;
+
 /// How long a broker that stops goes on telling clients who leads now: a connection that closes says nothing, and they
 /// would have to find out.
 pub const FAREWELL_MS: u64 = 300;

@@ -36,6 +36,8 @@ pub enum Errand {
     Acknowledge(Arc<Partition>, Ack),
     /// Tell the follower of this stream that it must open again.
     RefuseStream(StreamId),
+    /// Have the leader append what was held for it (`broker/passing.rs`).
+    PassOn(Arc<Partition>),
     /// The replica has stopped and keeps its data: say so loudly.
     Fault(Arc<Partition>, Fault),
 }

@@ -190,11 +190,6 @@ impl Broker {
         self.0.departed.tells_of(node, self.0.around.now())
     }
 
-    /// Whether appends that have come to the wrong broker are passed on.
-    pub fn passes_on(&self) -> bool {
-        self.0.around.hand_over.passes_on(self.0.around.now())
-    }
-
     /// Waits until this node acts on everything up to here.
     pub async fn image_at(&self, index: MetadataIndex) {
         let mut images = self.0.image.subscribe();

@@ -5,8 +5,8 @@
 //! (`partition/park.rs`); what it had appended is committed meanwhile. Then it passes on what it holds, and what comes
 //! late. The client's answer says where that was (KIP-951), so that it sends the next records there by itself.
 //!
-//! Invariants: what a connection sends to a partition is appended in the order in which it was sent; all of this is for
-//! a moment, after which clients are refused as everywhere.
+//! Invariants: what is passed on of a partition is appended in the order in which it came here; all of this is for a
+//! moment, after which clients are refused as everywhere.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,15 +14,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::frames::uuid;
-use super::{Broker, Leading, Partition, PartitionError, Produced};
+use super::partition::Append;
+use super::{Broker, Leading, Parked, Partition, PartitionError, Produced};
 use crate::base::World;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
-use crate::base::limits::{PARKED_MS_MAX, PASSED_ON_MS, PEER_MESSAGE_BYTES_MAX};
+use crate::base::limits::{PASSED_ON_MS, PASSED_ON_PATIENCE_MS, PEER_MESSAGE_BYTES_MAX};
 use crate::base::time::Millis;
 use crate::net::{Lane, Peer};
 use crate::record::Batch;
@@ -56,10 +57,10 @@ impl HandOver {
         self.holds.load(Ordering::Acquire)
     }
 
-    /// Whether appends that have come to the wrong broker are passed on.
-    pub fn passes_on(&self, now: Millis) -> bool {
+    /// Whether appends that have come to the wrong broker are passed on. Costs nothing while nobody stops.
+    pub fn passes_on(&self, now: impl FnOnce() -> Millis) -> bool {
         let until = self.passes_on_until.load(Ordering::Relaxed);
-        until != 0 && now.0 < until
+        until != 0 && now().0 < until
     }
 }
 
@@ -75,47 +76,60 @@ impl Fellows {
     }
 }
 
-impl Broker {
-    /// Has the leader of a partition append a batch that came here, and returns when it has, as `acks` means it.
-    ///
-    /// A leader that is not reached is as one that refuses: a client that tries again finds it or the next one.
-    pub async fn pass_on(
-        &self,
-        partition: (TopicId, PartitionIndex),
-        leader: (NodeId, LeaderEpoch),
-        batch: &Batch,
-        acks: Acks,
-        patience: Duration,
-    ) -> Result<Produced, PartitionError> {
-        let lost = || PartitionError::NotLeader { hint: Some(leader) };
-        let image = self.image();
-        let address = image.nodes().get(leader.0).map(|node| &node.registration.peer_address).ok_or_else(lost)?;
-        let mut records = BytesMut::with_capacity(batch.size());
-        batch.parts().into_iter().for_each(|part| records.extend_from_slice(part));
-        let request = proto::PassOnRequest {
-            cluster_id: self.0.link.cluster().0.0.to_vec().into(),
-            topic_id: partition.0.0.0.to_vec().into(),
-            partition: partition.1.0,
-            is_committed: acks == Acks::All,
-            patience_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
-            records: records.freeze(),
-        };
-        let call = |channel| async move {
-            let client = ReplicationClient::new(channel).max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
-            { client }.pass_on(request).await
-        };
-        let fellow = self.0.fellows.at(address, self.world());
-        let reply = fellow.call(patience, call).await.map_err(|_| lost())?;
-        match ErrorCode::from_number(i16::try_from(reply.error_code).unwrap_or(-1)) {
-            ErrorCode::None => Ok(Produced {
-                base: Offset(reply.base_offset),
-                append_time: reply.append_time.map(WallMillis),
-                log_start: Offset(reply.log_start),
-                committed: None,
-            }),
-            ErrorCode::NotLeaderOrFollower => Err(lost()),
-            other => Err(PartitionError::ByLeader { code: other, why: reply.error_message }),
+/// Does an [`super::Errand::PassOn`]: has the leader append what waits, until nothing does.
+pub(super) async fn pass_on(broker: Broker, partition: Arc<Partition>) {
+    while let Some((leader, appends)) = partition.next_to_pass_on() {
+        let outcomes = ask(&broker, &partition, leader, &appends).await.unwrap_or_default();
+        // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
+        let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
+        let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
+        for (append, outcome) in appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))) {
+            append.settle(outcome);
         }
+    }
+}
+
+async fn ask(
+    broker: &Broker,
+    partition: &Partition,
+    leader: (NodeId, LeaderEpoch),
+    appends: &[Append],
+) -> Option<Vec<proto::PassedOutcome>> {
+    let image = broker.image();
+    let address = &image.nodes().get(leader.0)?.registration.peer_address;
+    let request = proto::PassOnRequest {
+        cluster_id: broker.0.link.cluster().0.0.to_vec().into(),
+        topic_id: partition.topic.0.0.to_vec().into(),
+        partition: partition.index.0,
+        patience_ms: PASSED_ON_PATIENCE_MS,
+        appends: appends.iter().map(written).collect(),
+    };
+    let call = |channel| async move {
+        let mut client = ReplicationClient::new(channel).max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
+        client.pass_on(request).await
+    };
+    let patience = Duration::from_millis(PASSED_ON_PATIENCE_MS.into());
+    let reply = broker.0.fellows.at(address, broker.world()).call(patience, call).await;
+    reply.ok().map(|reply| reply.outcomes)
+}
+
+fn written(append: &Append) -> proto::PassedAppend {
+    let mut records = BytesMut::new();
+    append.batches().iter().flat_map(Batch::parts).for_each(|part| records.extend_from_slice(part));
+    proto::PassedAppend { records: records.freeze(), is_committed: append.acks() == Acks::All }
+}
+
+fn understood(outcome: proto::PassedOutcome, by: (NodeId, LeaderEpoch)) -> Result<Produced, PartitionError> {
+    match ErrorCode::from_number(i16::try_from(outcome.error_code).unwrap_or(-1)) {
+        ErrorCode::None => Ok(Produced {
+            base: Offset(outcome.base_offset),
+            append_time: outcome.append_time.map(WallMillis),
+            log_start: Offset(outcome.log_start),
+            committed: None,
+            by: Some(by),
+        }),
+        ErrorCode::NotLeaderOrFollower => Err(PartitionError::NotLeader { hint: Some(by) }),
+        code => Err(PartitionError::ByLeader { code, why: outcome.error_message }),
     }
 }
 
@@ -125,46 +139,52 @@ impl Leading {
         if self.home.image().cluster().id.is_none_or(|id| request.cluster_id.as_ref() != id.0.0.as_slice()) {
             return Err(Status::failed_precondition("this node belongs to another cluster"));
         }
-        let topic = TopicId(uuid(&request.topic_id).map_err(|error| Status::invalid_argument(error.to_string()))?);
-        let mut records = request.records.clone();
-        let batch = Batch::split_from(&mut records).and_then(|batch| batch.verify().map(|()| batch));
-        let batch = batch.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let garbled = |error: &dyn std::error::Error| Status::invalid_argument(error.to_string());
+        let topic = TopicId(uuid(&request.topic_id).map_err(|error| garbled(&error))?);
+        let partition = self.home.partition(topic, PartitionIndex(request.partition));
         let deadline = Instant::now() + Duration::from_millis(request.patience_ms.into());
-        let acks = if request.is_committed { Acks::All } else { Acks::Leader };
-        let appended = match self.home.partition(topic, PartitionIndex(request.partition)) {
-            Some(partition) => append_here(&partition, batch, acks, deadline).await,
-            None => Err(PartitionError::NotLeader { hint: None }),
-        };
-        Ok(match appended {
-            Ok(produced) => proto::PassOnReply {
-                base_offset: produced.base.0,
-                append_time: produced.append_time.map(|time| time.0),
-                log_start: produced.log_start.0,
-                ..Default::default()
-            },
-            Err(error) => proto::PassOnReply {
-                error_code: error.code().number().into(),
-                error_message: error.to_string(),
-                ..Default::default()
-            },
-        })
+        let mut parked = Vec::with_capacity(request.appends.len());
+        for append in request.appends {
+            let mut records = append.records;
+            let batch = Batch::split_from(&mut records).and_then(|batch| batch.verify().map(|()| batch));
+            let batch = batch.map_err(|error| garbled(&error))?;
+            let acks = if append.is_committed { Acks::All } else { Acks::Leader };
+            let missing = Err(PartitionError::NotLeader { hint: None });
+            parked.push(partition.as_ref().map_or(missing, |partition| partition.park(vec![batch], acks)));
+        }
+        let mut outcomes = Vec::with_capacity(parked.len());
+        for parked in parked {
+            outcomes.push(told(appended(parked, deadline).await));
+        }
+        Ok(proto::PassOnReply { outcomes })
     }
 }
 
-async fn append_here(
-    partition: &Arc<Partition>,
-    batch: Batch,
-    acks: Acks,
-    deadline: Instant,
-) -> Result<Produced, PartitionError> {
-    let mut parked = partition.park(vec![batch], acks)?;
-    let in_time = timeout(Duration::from_millis(PARKED_MS_MAX), parked.outcome()).await;
+async fn appended(parked: Result<Parked, PartitionError>, deadline: Instant) -> Result<Produced, PartitionError> {
+    let mut parked = parked?;
+    let in_time = timeout_at(deadline, parked.outcome()).await;
     let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
     if let Some(committed) = produced.committed.take() {
         let in_time = timeout_at(deadline, committed).await.map_err(|_| PartitionError::RequestTimedOut)?;
         in_time.unwrap_or(Err(PartitionError::NotLeader { hint: None }))?;
     }
     Ok(produced)
+}
+
+fn told(outcome: Result<Produced, PartitionError>) -> proto::PassedOutcome {
+    match outcome {
+        Ok(produced) => proto::PassedOutcome {
+            base_offset: produced.base.0,
+            append_time: produced.append_time.map(|time| time.0),
+            log_start: produced.log_start.0,
+            ..Default::default()
+        },
+        Err(error) => proto::PassedOutcome {
+            error_code: error.code().number().into(),
+            error_message: error.to_string(),
+            ..Default::default()
+        },
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +194,7 @@ mod tests {
     #[test]
     fn late_appends_are_passed_on_for_a_moment_only() {
         let hand_over = HandOver::default();
-        let now = |hand_over: &HandOver, at| (hand_over.holds(), hand_over.passes_on(Millis(at)));
+        let now = |hand_over: &HandOver, at| (hand_over.holds(), hand_over.passes_on(|| Millis(at)));
         assert_eq!(now(&hand_over, 0), (false, false));
         hand_over.begin();
         assert_eq!(now(&hand_over, 1_000), (true, true));

@@ -18,7 +18,7 @@ use super::compaction::Compactions;
 use super::link::SubmitError;
 use super::session::itself;
 use super::upkeep::{self, Upkeep};
-use super::{Broker, Errand, Partition};
+use super::{Broker, Errand, Partition, passing};
 use crate::base::executor::Worker;
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::limits::{CHECKPOINT_MS, COMMAND_PATIENCE_MS, FLUSHERS};
@@ -146,6 +146,9 @@ impl Runner {
                 }
                 Errand::Open(partition, after_ms) => self.broker.0.following.open(&partition, after_ms),
                 Errand::Acknowledge(partition, ack) => self.broker.0.following.acknowledge(&partition, &ack),
+                Errand::PassOn(partition) => {
+                    self.under_way.push(Box::pin(passing::pass_on(self.broker.clone(), partition)));
+                }
                 Errand::RefuseStream(stream) => self.broker.0.leading.refuse(stream),
             }
         }

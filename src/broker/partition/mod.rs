@@ -51,6 +51,7 @@ use watch::Watches;
 
 pub use fetch::{FetchFrom, Fetched, Isolation};
 pub use lead::{LaneQueue, Pulled};
+pub(super) use park::Append;
 pub use park::Parked;
 pub use produce::Produced;
 pub use producers::ProducersFound;
@@ -261,13 +262,13 @@ impl Partition {
                     state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
                     state.resign(after);
                     state.follower().follow(*leadership);
-                    state.refuse_parked(after);
+                    state.refuse_parked(self, after);
                 }
                 Duty::Wait => {
                     state.leader_hint = None;
                     state.resign(after);
                     state.follower().mind.detach();
-                    state.refuse_parked(after);
+                    state.refuse_parked(self, after);
                 }
             }
             state.flush_if_promised(self, after);

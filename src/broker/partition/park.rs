@@ -19,6 +19,7 @@ use super::after::After;
 use super::{Partition, PartitionError, Produced, Role, State};
 use crate::base::ids::{LeaderEpoch, NodeId};
 use crate::base::limits::PARKED_BYTES_MAX;
+use crate::broker::Errand;
 use crate::broker::passing::HandOver;
 use crate::record::Batch;
 use crate::replica::leader::Acks;
@@ -29,14 +30,32 @@ pub(super) struct ParkedAppends {
     waiting: VecDeque<Append>,
     bytes: usize,
     seen: u64,
+    /// An errand has what waits appended by another leader.
+    passes_on: bool,
 }
 
-struct Append {
+/// An append that waits.
+pub(in crate::broker) struct Append {
     number: u64,
     batches: Vec<Batch>,
     acks: Acks,
     bytes: usize,
     outcome: oneshot::Sender<Result<Produced, PartitionError>>,
+}
+
+impl Append {
+    pub(in crate::broker) fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
+    pub(in crate::broker) fn acks(&self) -> Acks {
+        self.acks
+    }
+
+    /// Tells its client what became of it; one that has gone away waits for nothing.
+    pub(in crate::broker) fn settle(self, outcome: Result<Produced, PartitionError>) {
+        drop(self.outcome.send(outcome));
+    }
 }
 
 /// An append that waits for its partition to be led again. Dropping it takes it back.
@@ -52,9 +71,26 @@ impl Partition {
         self.leader().is_some_and(|(leader, _)| self.around.suspects.contains(leader, self.around.now()))
     }
 
-    /// Whether this replica leads until another one does in a moment, and appends nothing more.
-    pub fn holds(&self) -> bool {
-        self.around.hand_over.holds() && self.lock().is_held(&self.around.hand_over)
+    /// Whether another one leads, or does in a moment, and appends what comes here.
+    pub fn is_passed_on(&self) -> bool {
+        let hand_over = &self.around.hand_over;
+        hand_over.passes_on(|| self.around.now()) && {
+            let state = self.lock();
+            state.is_held(hand_over) || matches!(state.role, Role::Following(_)) && state.leader_hint.is_some()
+        }
+    }
+
+    /// What the leader is to append instead of this replica, the first one first; nothing any longer if nothing waits.
+    pub(in crate::broker) fn next_to_pass_on(&self) -> Option<((NodeId, LeaderEpoch), Vec<Append>)> {
+        let mut state = self.lock();
+        let leader = state.leader_hint.filter(|_| matches!(state.role, Role::Following(_)));
+        let leader = leader.filter(|_| !state.parked.waiting.is_empty());
+        if leader.is_none() {
+            state.parked.passes_on = false;
+        }
+        let leader = leader?;
+        state.parked.bytes = 0;
+        Some((leader, std::mem::take(&mut state.parked.waiting).into()))
     }
 
     /// Appends what was held, if it was in vain.
@@ -82,6 +118,7 @@ impl Partition {
                 }
                 state.parked.bytes += bytes;
                 state.parked.waiting.push_back(Append { number, batches, acks, bytes, outcome: answer });
+                state.pass_on(self, after);
             }
             Ok(Parked { partition: Arc::clone(self), number, outcome })
         })
@@ -138,8 +175,23 @@ impl State {
         self.watches.fire(after);
     }
 
-    /// Somebody else leads, or nobody.
-    pub(super) fn refuse_parked(&mut self, after: &mut After) {
+    /// Has an errand pass on what waits, if it is to be, and somebody else leads.
+    fn pass_on(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        let around = &partition.around;
+        let is_wanted = around.hand_over.passes_on(|| around.now()) && !self.parked.waiting.is_empty();
+        let is_led = self.leader_hint.is_some() && matches!(self.role, Role::Following(_));
+        if is_wanted && is_led && !self.parked.passes_on {
+            self.parked.passes_on = true;
+            after.errand(Errand::PassOn(Arc::clone(partition)));
+        }
+    }
+
+    /// Somebody else leads, or nobody: what waits is refused, unless it is passed on.
+    pub(super) fn refuse_parked(&mut self, partition: &Arc<Partition>, after: &mut After) {
+        self.pass_on(partition, after);
+        if self.parked.passes_on {
+            return self.watches.fire(after);
+        }
         let hint = self.leader_hint;
         for Append { outcome, .. } in std::mem::take(&mut self.parked.waiting) {
             after.produced(outcome, Err(PartitionError::NotLeader { hint }));

@@ -8,7 +8,7 @@ use super::after::After;
 use super::producers::info_of;
 use super::{Partition, PartitionError, Role, State};
 use crate::base::clock::WallMillis;
-use crate::base::ids::{LeaderEpoch, Offset};
+use crate::base::ids::{LeaderEpoch, NodeId, Offset};
 use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
 use crate::record::Batch;
@@ -24,6 +24,8 @@ pub struct Produced {
     pub log_start: Offset,
     /// Tells when it is committed; nothing if there is nothing to wait for.
     pub committed: Option<oneshot::Receiver<Result<(), PartitionError>>>,
+    /// Who made it, if it was passed on (`broker/passing.rs`).
+    pub by: Option<(NodeId, LeaderEpoch)>,
 }
 
 impl Partition {
@@ -67,6 +69,7 @@ impl State {
             append_time: stamped.map(|batch| batch.header().max_timestamp),
             log_start: self.log.log_start(),
             committed: (acks == Acks::All).then(|| self.wait_for_commit(last)).flatten(),
+            by: None,
         })
     }
 

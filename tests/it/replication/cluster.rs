@@ -70,6 +70,8 @@ pub struct Parts {
     /// Streams that were given up since the broker runs: each makes its partition wish to open again, after a rest.
     pub reopened: AtomicUsize,
     pub truncated: AtomicUsize,
+    /// How often a partition wanted to pass on what was held.
+    pub passed_on: AtomicUsize,
     /// While this is so, no flush comes to its end.
     pub disk_hangs: AtomicBool,
     waiting_flushes: Mutex<Vec<Arc<Partition>>>,
@@ -158,16 +160,16 @@ impl Cluster {
         }
     }
 
-    /// A batch of one record, as a leader that stops passes it on.
+    /// Two batches of one record, as a leader that stops passes them on.
     pub fn pass_on(&self, index: i32, bytes: usize) -> proto::PassOnRequest {
         let records = batch(index, 1, bytes).parts().map(|part| &**part).concat();
+        let append = proto::PassedAppend { records: records.into(), is_committed: true };
         proto::PassOnRequest {
             cluster_id: self.image.cluster().id.unwrap().0.0.to_vec().into(),
             topic_id: TOPIC.0.0.to_vec().into(),
             partition: index,
-            is_committed: true,
             patience_ms: u32::try_from(PATIENCE.as_millis()).unwrap(),
-            records: records.into(),
+            appends: vec![append.clone(), append],
         }
     }
 
@@ -372,8 +374,9 @@ impl Parts {
         let services = PeerServices { control, leading: Late::from(Arc::clone(&leading)), reactors };
         let port = PeerPort::open(&world, listener, services);
         std::mem::forget(port); // it lives as long as the runtime
-        let (reopened, truncated, disk_hangs, waiting_flushes) = Default::default();
-        let parts = Self { around, home, leading, following, reopened, truncated, disk_hangs, waiting_flushes };
+        let (reopened, truncated, disk_hangs, waiting_flushes, passed_on) = Default::default();
+        let parts =
+            Self { around, home, leading, following, reopened, truncated, disk_hangs, waiting_flushes, passed_on };
         (Arc::new(parts), address)
     }
 
@@ -406,6 +409,7 @@ impl Parts {
                     partition.tick();
                 });
             }
+            Errand::PassOn(_) => drop(self.passed_on.fetch_add(1, Ordering::Relaxed)),
             Errand::Upkeep(_) => {} // the tests do it themselves
             Errand::DiskFailed(_, cause) => panic!("the disk of this machine failed: {cause}"),
             Errand::Fault(_, fault) => panic!("no history of these tests may fault a replica: {fault}"),

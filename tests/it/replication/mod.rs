@@ -195,18 +195,21 @@ fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
 }
 
 #[test]
-fn a_leader_that_stops_appends_nothing_more_and_says_who_comes_next() {
+fn a_leader_that_stops_appends_nothing_more_but_passes_it_on() {
     let cluster = Cluster::of(2);
     cluster.create(0);
     cluster.elect(0, 1, 0);
     cluster.broker(1).produce_committed(0, 1, 100);
     let leader = cluster.broker(1);
     leader.parts().around.hand_over.begin();
-    assert!(leader.partition(0).holds());
-    let passed_on = leader.park(0, 100).unwrap();
+    assert!(leader.partition(0).is_passed_on());
+    let held = leader.park(0, 100).unwrap();
     assert_eq!(leader.end(0), Offset(1), "it is held");
     cluster.elect(0, 2, 1);
-    assert_eq!(outcome(passed_on), Err(PartitionError::NotLeader { hint: Some((NodeId(2), LeaderEpoch(1))) }));
+    until("it is passed on", || leader.parts().passed_on.load(Ordering::Relaxed) == 1);
+    assert!(leader.partition(0).is_passed_on(), "so is what comes late");
+    let hint = Some((NodeId(2), LeaderEpoch(1)));
+    assert_eq!(held.give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
 }
 
 #[test]
@@ -233,13 +236,14 @@ fn what_is_passed_on_is_appended_by_the_next_leader_once_it_leads() {
     let taken_over = cluster.broker(2).take_over(request.clone());
     cluster.elect(0, 2, 1);
     let reply = taken_over.join().unwrap().unwrap();
-    assert_eq!((reply.error_code, reply.base_offset), (0, 1), "{reply:?}");
+    let outcomes: Vec<_> = reply.outcomes.iter().map(|outcome| (outcome.error_code, outcome.base_offset)).collect();
+    assert_eq!(outcomes, [(0, 1), (0, 2)], "{reply:?}");
     cluster.converge(0, 2);
 
     let unknown = cluster.broker(2).take_over(proto::PassOnRequest { partition: 7, ..request.clone() });
-    assert_eq!(unknown.join().unwrap().unwrap().error_code, 6, "NOT_LEADER_OR_FOLLOWER");
+    assert_eq!(unknown.join().unwrap().unwrap().outcomes[0].error_code, 6, "NOT_LEADER_OR_FOLLOWER");
     let mut torn = request.clone();
-    torn.records.truncate(80);
+    torn.appends[1].records.truncate(80);
     assert!(cluster.broker(2).take_over(torn).join().unwrap().is_err());
     let stray = proto::PassOnRequest { cluster_id: vec![1; 16].into(), ..request };
     assert!(cluster.broker(2).take_over(stray).join().unwrap().is_err());

@@ -22,7 +22,7 @@ use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{Parked, PartitionError, Produced};
 use crate::metadata::Image;
 use crate::metadata::topics::Topic;
-use crate::record::{Batch, check};
+use crate::record::check;
 use crate::replica::leader::Acks;
 use crate::server::kafka::client::{Asked, Endpoint};
 use crate::server::kafka::connection::Answer;
@@ -99,22 +99,12 @@ enum Wait {
     Commit(oneshot::Receiver<Result<(), PartitionError>>),
     /// The partition is to be led here, and then they are to be committed.
     Lead(Parked),
-    /// Whoever is to lead it after this broker is to have them.
-    Next { parked: Option<Parked>, leader: Option<(NodeId, LeaderEpoch)>, batch: Batch, acks: Acks },
-}
-
-/// What was waited for.
-enum Settled {
-    /// It is as the response says.
-    AsSaid,
-    Appended(Produced),
-    AppendedBy((NodeId, LeaderEpoch), Produced),
 }
 
 /// What became of a partition's records at once.
 enum Appended {
     Now(Produced),
-    Waits(Wait),
+    Parked(Parked),
 }
 
 /// How long a request waits.
@@ -159,8 +149,8 @@ impl Producing<'_> {
                     }
                     response
                 }
-                Ok(Appended::Waits(wait)) => {
-                    let partition_at = partition_responses.len();
+                Ok(Appended::Parked(parked)) => {
+                    let (partition_at, wait) = (partition_responses.len(), Wait::Lead(parked));
                     self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
                     PartitionProduceResponse { index: index.0, ..Default::default() }
                 }
@@ -179,17 +169,8 @@ impl Producing<'_> {
             return Err(Failure::Code(ErrorCode::InvalidTxnState));
         }
         // Without an answer there is nothing to hold back.
-        if acks != Acks::None {
-            if self.asked.door().broker.passes_on() {
-                let parked = if partition.holds() { Some(partition.park(vec![batch.clone()], acks)?) } else { None };
-                let leader = partition.leader();
-                if parked.is_some() || leader.is_some() {
-                    return Ok(Appended::Waits(Wait::Next { parked, leader, batch, acks }));
-                }
-            }
-            if partition.awaits_leader() {
-                return Ok(Appended::Waits(Wait::Lead(partition.park(vec![batch], acks)?)));
-            }
+        if acks != Acks::None && (partition.awaits_leader() || partition.is_passed_on()) {
+            return Ok(Appended::Parked(partition.park(vec![batch], acks)?));
         }
         Ok(Appended::Now(partition.produce(vec![batch], acks)?))
     }
@@ -259,10 +240,8 @@ async fn settled(
 ) -> ProduceResponse {
     let mut news = Vec::new();
     for Pending { topic_at, partition_at, topic, wait } in pending {
-        let index = PartitionIndex(response.responses[topic_at].partition_responses[partition_at].index);
-        match outcome(asked, (topic, index), wait, patience).await {
-            Ok(Settled::AsSaid) => {}
-            other => news.push((topic_at, partition_at, topic, index, other)),
+        if let Some(outcome) = outcome(wait, patience).await.transpose() {
+            news.push((topic_at, partition_at, topic, outcome));
         }
     }
     if news.is_empty() {
@@ -270,16 +249,16 @@ async fn settled(
     }
     let image = asked.image();
     let mut hints = Hints::new(asked, &image);
-    for (topic_at, partition_at, topic, index, outcome) in news {
-        let partition = match outcome {
-            Ok(Settled::AsSaid) => continue,
-            Ok(Settled::Appended(produced)) => succeeded(index, &produced),
-            Ok(Settled::AppendedBy(leader, produced)) => {
-                PartitionProduceResponse { current_leader: named(hints.named(leader)), ..succeeded(index, &produced) }
+    for (topic_at, partition_at, topic, outcome) in news {
+        let partition = &mut response.responses[topic_at].partition_responses[partition_at];
+        let index = PartitionIndex(partition.index);
+        *partition = match outcome {
+            Ok(produced) => {
+                let current_leader = named(produced.by.and_then(|leader| hints.named(leader)));
+                PartitionProduceResponse { current_leader, ..succeeded(index, &produced) }
             }
             Err(error) => failed(topic, index, Failure::Partition(error), &mut hints),
         };
-        response.responses[topic_at].partition_responses[partition_at] = partition;
     }
     let known = |endpoint: &Endpoint| response.node_endpoints.iter().any(|known| known.node_id == endpoint.node.0);
     let new: Vec<_> = hints.into_endpoints().into_iter().filter(|endpoint| !known(endpoint)).collect();
@@ -287,37 +266,19 @@ async fn settled(
     response
 }
 
-/// What a partition's response waits for.
-async fn outcome(
-    asked: &Asked,
-    partition: (TopicId, PartitionIndex),
-    wait: Wait,
-    patience: Patience,
-) -> Result<Settled, PartitionError> {
+/// What a partition's response waits for; with an append, if that was made only now.
+async fn outcome(wait: Wait, patience: Patience) -> Result<Option<Produced>, PartitionError> {
     match wait {
-        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| Settled::AsSaid),
-        Wait::Lead(parked) => led_here(parked, patience).await.map(Settled::Appended),
-        Wait::Next { parked, leader, batch, acks } => {
-            let here = match parked {
-                Some(parked) => led_here(parked, patience).await,
-                None => Err(PartitionError::NotLeader { hint: leader }),
-            };
-            let Err(PartitionError::NotLeader { hint: Some(next) }) = here else { return here.map(Settled::Appended) };
-            let left = patience.deadline.saturating_duration_since(Instant::now());
-            let produced = asked.door().broker.pass_on(partition, next, &batch, acks, left).await?;
-            Ok(Settled::AppendedBy(next, produced))
+        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| None),
+        Wait::Lead(mut parked) => {
+            let in_time = timeout_at(patience.held_until, parked.outcome()).await;
+            let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
+            if let Some(committed) = produced.committed.take() {
+                commit(committed, patience.deadline).await?;
+            }
+            Ok(Some(produced))
         }
     }
-}
-
-/// Waits until a parked append is made here and committed.
-async fn led_here(mut parked: Parked, patience: Patience) -> Result<Produced, PartitionError> {
-    let in_time = timeout_at(patience.held_until, parked.outcome()).await;
-    let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
-    if let Some(committed) = produced.committed.take() {
-        commit(committed, patience.deadline).await?;
-    }
-    Ok(produced)
 }
 
 async fn commit(
