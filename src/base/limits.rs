@@ -57,6 +57,12 @@ pub const RULE_CONFIRMED_MS_MAX: u64 = 1_000;
 /// How long whoever leads and stops waits for another to take over.
 pub const HAND_OVER_MS_MAX: u64 = 500;
 
+/// How long a leader that stops holds what it should append, while another one is to come.
+pub const HELD_MS_MAX: u64 = 200;
+
+/// How long after that it passes on what comes late: until clients have been told.
+pub const PASSED_ON_MS: u64 = 150;
+
 /// How long a broker that stops goes on telling clients who leads now: a connection that closes says nothing, and they
 /// would have to find out.
 pub const FAREWELL_MS: u64 = 300;

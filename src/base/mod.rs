@@ -26,4 +26,7 @@ pub mod store;
 
 pub mod world;
 
+#[cfg(test)]
+pub mod tests;
+
 pub use world::World;

@@ -28,10 +28,20 @@ pub enum Mutant {
     ProducersForgotten,
     /// A controller forgets in a machine's crash for whom it voted.
     VoteNotSynced,
+    /// With `durability=fsync`, what is only written counts as committed.
+    UnflushedCounted,
+    /// The controller takes a replica into the ISR as a run that is over (KIP-903).
+    StaleBrokerEpoch,
+    /// After a machine's crash, half a batch is kept: its checksum is not looked at.
+    TornBatchAccepted,
+    /// Facts that were decided in a lost reign are proposed again in the next one.
+    StaleProposal,
+    /// A controller whose disk was wiped goes on as the voter that it was.
+    WipedVoterVotes,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeReplication,
         Self::AckOfOldStream,
         Self::JoinBelowEpochStart,
@@ -42,6 +52,11 @@ impl Mutant {
         Self::ReadUncommitted,
         Self::ProducersForgotten,
         Self::VoteNotSynced,
+        Self::UnflushedCounted,
+        Self::StaleBrokerEpoch,
+        Self::TornBatchAccepted,
+        Self::StaleProposal,
+        Self::WipedVoterVotes,
     ];
 
     /// Whether this bug is the one that was planted.

@@ -37,6 +37,9 @@ pub enum PartitionError {
     Record(#[from] RecordError),
     #[error("the disk of this partition is full")]
     NoSpace,
+    /// From the leader that an append was passed on to.
+    #[error("{why}")]
+    ByLeader { code: ErrorCode, why: String },
     #[error("the log of this partition failed: {0}")]
     Storage(String),
 }
@@ -68,6 +71,7 @@ impl PartitionError {
             // Both pass by themselves, and a client retries them at once without looking for another leader.
             Self::TooManyProducers => ErrorCode::ThrottlingQuotaExceeded,
             Self::Record(error) => record_code(error),
+            Self::ByLeader { code, .. } => *code,
             Self::NoSpace | Self::Storage(_) => ErrorCode::KafkaStorageError,
         }
     }

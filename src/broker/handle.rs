@@ -1,6 +1,7 @@
 //! The broker as the doors see it, and how it starts and stops.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
 use super::partitions::Partitions;
+use super::passing::Fellows;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
 use crate::base::executor::{Reactor, Task, Worker};
 use crate::base::ids::{BrokerEpoch, ClusterId, MetadataIndex, NodeId, PartitionIndex, ProducerId, TopicId};
 use crate::base::limits::{
-    GOODBYE_MS_MAX, HAND_OVER_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
+    GOODBYE_MS_MAX, HAND_OVER_MS_MAX, HELD_MS_MAX, LOG_OPENERS, METADATA_HELD_MS_MAX, PRODUCER_IDS_PATIENCE_MS,
 };
 use crate::config::Resolved;
 use crate::controller::{Command, ProducerIdBlock, Reply};
@@ -47,6 +49,7 @@ pub(super) struct Inner {
     /// What this node has applied and acts on.
     pub(super) image: watch::Sender<Arc<Image>>,
     departed: Departed,
+    pub(super) fellows: Fellows,
     /// This run's registration, once it has one.
     pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
     pub(super) stopping: watch::Sender<bool>,
@@ -100,6 +103,7 @@ impl Running {
             link: ControllerLink::new(world.clone(), identity.cluster, identity.controllers),
             image,
             departed: Departed::default(),
+            fellows: Fellows::default(),
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),
@@ -184,6 +188,11 @@ impl Broker {
     /// Whether clients are told of a broker: it serves, or did a moment ago.
     pub fn tells_of(&self, node: &Node) -> bool {
         self.0.departed.tells_of(node, self.0.around.now())
+    }
+
+    /// Whether appends that have come to the wrong broker are passed on.
+    pub fn passes_on(&self) -> bool {
+        self.0.around.hand_over.passes_on(self.0.around.now())
     }
 
     /// Waits until this node acts on everything up to here.
@@ -292,11 +301,23 @@ impl Broker {
         let led_before = self.led();
         let Some(epoch) = self.epoch() else { return false };
         let command = Command::ShutDown { node: self.node(), epoch };
-        let patience = Duration::from_millis(HAND_OVER_MS_MAX);
-        if let Err(error) = self.submit(&command, &itself("ControlledShutdown"), patience).await {
+        let (origin, patience) = (itself("ControlledShutdown"), Duration::from_millis(HAND_OVER_MS_MAX));
+        let mut replaced = pin!(self.submit(&command, &origin, patience));
+        info!(event = "broker.hands_over", partitions = led_before, "others are to lead what this broker leads");
+        self.0.around.hand_over.begin();
+        let in_time = timeout(Duration::from_millis(HELD_MS_MAX), &mut replaced).await;
+        self.0.around.hand_over.end(self.0.around.now());
+        self.0.partitions.all().iter().for_each(Partition::release);
+        let replaced = match in_time {
+            Ok(replaced) => replaced,
+            Err(_) => replaced.await,
+        };
+        if let Err(error) = replaced {
             warn!(event = "broker.leads_still", %error, "this broker stops while it leads");
         }
-        self.led() < led_before
+        let still_led = self.led();
+        info!(event = "broker.handed_over", still_led, "what others can lead, others lead");
+        still_led < led_before
     }
 
     /// How many partitions it leads.

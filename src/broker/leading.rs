@@ -40,7 +40,7 @@ use outgoing::Outgoing;
 /// Serves the followers of the partitions that this node leads.
 pub struct Leading {
     around: Arc<Surroundings>,
-    home: Arc<dyn Home>,
+    pub(super) home: Arc<dyn Home>,
     /// Runs the reads that wait for the disk.
     reads: Arc<dyn Worker>,
     connections: Mutex<Vec<Weak<Connection>>>,

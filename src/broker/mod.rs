@@ -39,6 +39,7 @@ mod following;
 
 mod compaction;
 mod handle;
+mod passing;
 mod runner;
 mod upkeep;
 

@@ -14,6 +14,7 @@ use super::draft::{Changes, Draft};
 use super::elections::{Election, Judge, Plan};
 use super::{Refusal, Refused};
 use crate::base::ids::{BrokerEpoch, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicId};
+use crate::base::mutants::Mutant;
 use crate::metadata::nodes::NodeState;
 use crate::metadata::partitions::{Partition, PartitionState, Recovery, ReplicaSet};
 use crate::metadata::record::PartitionChange;
@@ -129,7 +130,7 @@ fn check_member(draft: &Draft<'_>, partition: &Partition, member: IsrMember) -> 
     let joins = !partition.only(node).is_subset_of(partition.state.isr);
     let why = match draft.image().nodes().get(node) {
         None => format!("node {node} is not registered"),
-        Some(known) if known.epoch != epoch => {
+        Some(known) if known.epoch != epoch && !Mutant::StaleBrokerEpoch.lives() => {
             format!("node {node} is registered with epoch {}, not {epoch}", known.epoch)
         }
         Some(known) if known.is_fenced() => format!("node {node} is fenced"),

@@ -55,10 +55,10 @@ impl Visitor for Nobody {
 /// A record: its key and value.
 type Said = (u8, Option<u32>);
 
-struct Run {
-    disk: MemoryDisk,
+pub(super) struct Run {
+    pub disk: MemoryDisk,
     random: Random,
-    log: Log,
+    pub log: Log,
     /// Every record by its offset, as it was appended last, acknowledged or about to be.
     history: BTreeMap<i64, Said>,
     /// The log ends here, or at least here while a truncation is under way, and at most there.
@@ -72,7 +72,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let disk = MemoryDisk::default();
         let (arc, topic) = (Arc::new(disk.clone()), TopicId(Uuid([1; 16])));
         let log = Log::create(arc, Path::new(FOLDER), topic, OPTIONS, WallMillis(0)).expect("an empty disk");
@@ -84,7 +84,7 @@ impl Run {
     }
 
     /// The doings of a run; whether one fails is decided by the disk.
-    fn step(&mut self) -> Result<(), LogError> {
+    pub fn step(&mut self) -> Result<(), LogError> {
         match self.random.below(100) {
             0..50 => self.append(),
             50..64 => self.flush(),
@@ -184,7 +184,8 @@ impl Run {
         self.open(After::CleanStop).map(drop)
     }
 
-    fn open(&mut self, after: After) -> Result<bool, LogError> {
+    /// Opens it again; says whether something was cut off.
+    pub fn open(&mut self, after: After) -> Result<bool, LogError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let known = Known { after, ..self.known };
         let Opened { log, cut } = Log::open(disk, Path::new(FOLDER), OPTIONS, known, &mut Nobody, WallMillis(0))?;

@@ -150,6 +150,22 @@ impl MemoryDisk {
         }
     }
 
+    /// Something happens to a file behind everybody's back: bits, lengths, or a stretch of another file.
+    pub(super) fn spoil(&self, random: &mut Random) {
+        let mut state = self.state();
+        let files: Vec<usize> = state.names.values().copied().collect();
+        let other = state.files[files[random.below(files.len())]].bytes.clone();
+        let bytes = &mut state.files[files[random.below(files.len())]].bytes;
+        let at = random.below(bytes.len());
+        match random.below(6) {
+            0 | 1 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << random.below(8)),
+            2 => bytes.truncate(at),
+            3 => bytes.extend(std::iter::repeat_n(random.below(256) as u8, random.below(100))),
+            4 => bytes.iter_mut().skip(at).take(4).for_each(|byte| *byte = [0, 0x7f, 0xff][random.below(3)]),
+            _ => bytes.iter_mut().skip(at).zip(other).take(random.below(64)).for_each(|(byte, new)| *byte = new),
+        }
+    }
+
     /// The power goes: of what was not synced, anything may be there or not.
     pub(super) fn lose_power(&self, random: &mut Random) {
         let mut state = self.state();

@@ -87,6 +87,8 @@ pub use dirs::{DirMeta, LogDir, Offsets, PartitionFolder};
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod memory_disk;
 #[cfg(test)]
 mod model;

@@ -177,7 +177,13 @@ impl Source {
             };
             let mut at = 0;
             while at + HEADER_LEN <= read {
-                let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, &error))?;
+                let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, error))?;
+                if header.last_offset() >= self.next {
+                    let next = self.next;
+                    return Err(
+                        self.corrupt(position, format!("a batch reaches beyond the end of its segment, {next}"))
+                    );
+                }
                 if header.last_offset() >= from {
                     return Ok(Ok(Some((position, header))));
                 }
@@ -188,8 +194,8 @@ impl Source {
         Ok(Ok(None))
     }
 
-    pub(super) fn corrupt(&self, position: u64, error: &dyn std::error::Error) -> LogError {
-        LogError::Corrupt { path: self.path.clone(), position, what: error.to_string() }
+    pub(super) fn corrupt(&self, position: u64, what: impl ToString) -> LogError {
+        LogError::Corrupt { path: self.path.clone(), position, what: what.to_string() }
     }
 }
 

@@ -76,7 +76,7 @@ impl TimestampSearch {
         };
         let mut scan = Scan::new(source.file.clone(), position, source.size);
         while let Some(header) = scan.header().map_err(LogError::io(&source.path))? {
-            let header = header.map_err(|defect| source.corrupt(scan.position(), &defect))?;
+            let header = header.map_err(|defect| source.corrupt(scan.position(), defect))?;
             if header.max_timestamp >= self.target
                 && header.next_offset() > self.log_start
                 && let Some(found) = self.search_batch(source, &header, scan.position())?
@@ -93,9 +93,9 @@ impl TimestampSearch {
         let mut bytes = vec![0; header.size()];
         let read = source.file.read_at(&mut bytes, at).map_err(LogError::io(&source.path))?;
         bytes.truncate(read);
-        let batch = Batch::split_from(&mut Bytes::from(bytes)).map_err(|error| source.corrupt(at, &error))?;
-        for record in batch.opened(EXPANDED_BYTES_MAX).map_err(|error| source.corrupt(at, &error))? {
-            let record = record.map_err(|error| source.corrupt(at, &error))?;
+        let batch = Batch::split_from(&mut Bytes::from(bytes)).map_err(|error| source.corrupt(at, error))?;
+        for record in batch.opened(EXPANDED_BYTES_MAX).map_err(|error| source.corrupt(at, error))? {
+            let record = record.map_err(|error| source.corrupt(at, error))?;
             if record.timestamp >= self.target && record.offset >= self.log_start {
                 return Ok(Some(Found { offset: record.offset, timestamp: record.timestamp, leader_epoch }));
             }

@@ -11,6 +11,7 @@ use super::identity::{Identity, Stage};
 use crate::base::World;
 use crate::base::executor::Task;
 use crate::base::ids::{ClusterId, DirectoryId, NodeId};
+use crate::base::mutants::Mutant;
 use crate::config::{NodeConfig, Origin, Seeds};
 use crate::controller::liveness::Patience;
 use crate::controller::{Defaults, Found as Founding};
@@ -104,6 +105,10 @@ impl Start<'_> {
                 let node = match self.config.node_id.or(place) {
                     Some(node) => node,
                     None => allocate_node_id(self.world, &roster, directory).await,
+                };
+                let directory = match roster.controllers.iter().find(|known| known.node == node) {
+                    Some(before) if Mutant::WipedVoterVotes.lives() => before.directory,
+                    _ => directory,
                 };
                 info!(event = "cluster.joined", cluster = %roster.cluster, %node, "the node belongs to a cluster");
                 let identity = Identity { stage: Stage::Formatted, node, directory, roster };

@@ -22,6 +22,7 @@ use crate::base::World;
 use crate::base::executor::Task;
 use crate::base::ids::MetadataIndex;
 use crate::base::limits::{ELECTION_STAGGER_MS, HAND_OVER_MS_MAX, HEIR_SILENCE_MS_MAX, RULE_CONFIRMED_MS_MAX};
+use crate::base::mutants::Mutant;
 use crate::net::Peer;
 use crate::rpc::raft as proto;
 
@@ -143,16 +144,28 @@ impl Quorum {
         let (responder, committed) = ProgressResponder::complete_only();
         let unknown = |error: String| ProposeError::Unknown(error);
         self.raft
-            .write(Facts(facts))
+            .write(Facts(facts.clone()))
             .with_leader(leader)
             .responder(responder)
             .await
             .map_err(|error| unknown(error.to_string()))?;
         match committed.await.map_err(|_| unknown("this controller stops".to_owned()))? {
             Ok(committed) => Ok(MetadataIndex(committed.log_id.index())),
+            Err(ClientWriteError::ForwardToLeader(_)) if Mutant::StaleProposal.lives() => {
+                Box::pin(self.propose(self.next_reign(reign).await, facts)).await
+            }
             Err(ClientWriteError::ForwardToLeader(_)) => Err(self.not_leader()),
             Err(error) => Err(unknown(error.to_string())),
         }
+    }
+
+    /// The next reign of this node, whoever reigns before it; for a planted bug.
+    async fn next_reign(&self, last: Reign) -> Reign {
+        let mut reign = self.reign();
+        while !(reign.is_ours && reign.term > last.term) && self.reign_changed(reign).await {
+            reign = self.reign();
+        }
+        reign
     }
 
     /// Answers when this node has applied all that was committed before the call, and a quorum has confirmed that the

@@ -25,8 +25,10 @@ use crate::base::time::Millis;
 /// The list a follower's effects are pushed on; the caller owns and reuses it.
 pub type FollowerEffects = Vec<FollowerEffect>;
 
-/// How long a follower rests after an answer that only metadata or time can change.
-const OPEN_REST_MS: u64 = 50;
+/// How long a follower rests after an answer that only metadata or time can change, at first and at most. After an
+/// election the leader hears of it a moment later than its followers as often as not, and producers wait for them.
+const OPEN_REST_MS: u64 = 2;
+const OPEN_REST_MS_MAX: u64 = 50;
 
 /// Whom a follower follows: what metadata says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +71,8 @@ pub struct Follower {
     high_watermark: Offset,
     leadership: Option<Leadership>,
     phase: Phase,
+    /// Of the leader that is followed, one after the other.
+    refusals: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +89,7 @@ impl Follower {
     /// A replica as its log was found, or as a leader left it.
     pub fn new(log: LogEnds, high_watermark: Offset) -> Self {
         assert!(high_watermark <= log.end, "the log ends at {}, below its high watermark {high_watermark}", log.end);
-        Self { log, high_watermark, leadership: None, phase: Phase::Detached }
+        Self { log, high_watermark, leadership: None, phase: Phase::Detached, refusals: 0 }
     }
 
     /// Metadata names a leader. A later epoch than the one followed ends the stream.
@@ -96,6 +100,7 @@ impl Follower {
                 self.phase = Phase::Detached;
                 return effects.push(FollowerEffect::Truncate { to: self.high_watermark });
             }
+            self.refusals = 0;
             self.reopen(0, effects);
         }
     }
@@ -146,6 +151,7 @@ impl Follower {
         }
         match opened {
             Opened::Ok { high_watermark, log_start } => {
+                self.refusals = 0;
                 self.phase = Phase::Streaming(stream);
                 if has_empty_epochs(epochs) {
                     effects.push(FollowerEffect::ForgetEmptyEpochs);
@@ -163,7 +169,11 @@ impl Follower {
             | Opened::UnknownLeaderEpoch
             | Opened::NotLeader
             | Opened::NotReplica
-            | Opened::StaleBrokerEpoch => self.reopen(OPEN_REST_MS, effects),
+            | Opened::StaleBrokerEpoch => {
+                let rest = OPEN_REST_MS << self.refusals.min(16);
+                self.refusals += 1;
+                self.reopen(rest.min(OPEN_REST_MS_MAX), effects);
+            }
             Opened::FencedLeaderEpoch => self.phase = Phase::Detached, // R1: metadata is about to name a later epoch
         }
     }
@@ -217,7 +227,7 @@ impl Follower {
     /// The stream ended, by its connection or because the leader refused it.
     pub fn on_stream_closed(&mut self, stream: StreamId, effects: &mut FollowerEffects) {
         if matches!(self.phase, Phase::Opening(current) | Phase::Streaming(current) if current == stream) {
-            self.reopen(OPEN_REST_MS, effects);
+            self.reopen(OPEN_REST_MS_MAX, effects);
         }
     }
 
@@ -258,7 +268,7 @@ impl Follower {
         let to = truncation_point(theirs, self.log, epochs);
         if to >= self.log.end {
             // The leader sees a difference where we have nothing to give up: the same Open would get the same answer.
-            return self.reopen(OPEN_REST_MS, effects);
+            return self.reopen(OPEN_REST_MS_MAX, effects);
         }
         if to < self.high_watermark && !leadership.recovering {
             self.phase = Phase::Faulted;

@@ -75,6 +75,7 @@ pub mod waiters;
 mod tests;
 
 use crate::base::ids::Offset;
+use crate::base::mutants::Mutant;
 
 /// Where one replica's log begins and ends, and how much of it has reached the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +101,7 @@ impl Durability {
     pub fn counted(self, end: Offset, flushed_end: Offset) -> Offset {
         match self {
             Self::Replicated | Self::Interval => end,
+            Self::Fsync if Mutant::UnflushedCounted.lives() => end,
             Self::Fsync => flushed_end.min(end),
         }
     }

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use dohle::wire::header::{HeaderError, ResponseHeader};
@@ -252,24 +253,34 @@ fn by_the_oracle(api: ApiKey, version: i16, is_request: bool, body: &Bytes) -> R
 /// How many bytes of memory a byte of input may cost: an empty string is one byte on the wire, and 32 as a `Text`.
 const MEMORY_PER_BYTE: usize = 64;
 
+/// `DOHLE_FUZZ_SECONDS=600 cargo test --test it no_bytes_make_the_decoder` searches on; `DOHLE_SEED` begins elsewhere.
 #[test]
 fn no_bytes_make_the_decoder_panic_or_allocate_without_measure() {
-    let seed = 20_260_903;
+    let asked = |name| std::env::var(name).ok().map(|value: String| value.parse::<u64>().unwrap());
+    let seed = asked("DOHLE_SEED").unwrap_or(20_260_903);
+    let end = asked("DOHLE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     println!("seed {seed}");
     let mut random = Random::new(seed);
     let mut bodies: Vec<(ApiKey, i16, Bytes)> = recorded().into_iter().filter_map(body).collect();
     each_random_body(seed, 2, |api, version, _, body| bodies.push((api, version, body)));
 
-    for (api, version, body) in bodies {
-        for _ in 0..50 {
-            let mutated = mutate(&body, &mut random);
-            let try_both = || (codec(api).try_both)(version, &mutated);
-            let (result, allocated) = allocated_by(|| catch_unwind(AssertUnwindSafe(try_both)));
-            assert!(result.is_ok(), "{api} v{version} panics at {mutated:?}");
-            let bound = 1024 + MEMORY_PER_BYTE * mutated.len();
-            assert!(allocated <= bound, "{api} v{version} allocates {allocated} bytes for {mutated:?}");
+    loop {
+        for (api, version, body) in &bodies {
+            (0..50).for_each(|_| spoil_and_decode(*api, *version, body, &mut random));
+        }
+        if end.is_none_or(|end| Instant::now() >= end) {
+            return;
         }
     }
+}
+
+fn spoil_and_decode(api: ApiKey, version: i16, body: &Bytes, random: &mut Random) {
+    let mutated = mutate(body, random);
+    let try_both = || (codec(api).try_both)(version, &mutated);
+    let (result, allocated) = allocated_by(|| catch_unwind(AssertUnwindSafe(try_both)));
+    assert!(result.is_ok(), "{api} v{version} panics at {mutated:?}");
+    let bound = 1024 + MEMORY_PER_BYTE * mutated.len();
+    assert!(allocated <= bound, "{api} v{version} allocates {allocated} bytes for {mutated:?}");
 }
 
 /// The body behind a recorded frame's header, if it has a version we know.

@@ -4,7 +4,8 @@
 //! disk fails a sync. Then everything heals, and the nodes must agree on one history that holds every acknowledged
 //! number at the place that was named for it.
 //!
-//! Invariant checked while it runs: no two nodes ever apply different facts at one index.
+//! Invariants checked while it runs: no two nodes ever apply different facts at one index; no node is ever back in an
+//! earlier term, in which it could vote again, whatever its machine has been through.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -44,6 +45,7 @@ const TUNING: Tuning = Tuning {
     kept_entries: 50,
 };
 const FAULTS_END: Duration = Duration::from_secs(30);
+const VOTERS_CRASH_PERCENT: u64 = 10;
 const CALM_END: Duration = Duration::from_secs(40);
 
 /// A defect that makes a run differ from its repetition; to show that the comparison can fail.
@@ -90,6 +92,8 @@ struct Cluster {
     machines: Vec<Machine>,
     members: Vec<Member>,
     history: Mutex<History>,
+    /// Each node's part in the quorum, since its process has one.
+    quorums: Mutex<BTreeMap<usize, Quorum>>,
 }
 
 impl Cluster {
@@ -101,11 +105,15 @@ impl Cluster {
             address: format!("{name}:{PEER_PORT}"),
         });
         let history = History { trace: trace.of("history"), ..History::default() };
-        Self { machines, members: members.collect(), history: Mutex::new(history) }
+        Self { machines, members: members.collect(), history: Mutex::new(history), quorums: Mutex::default() }
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().expect("no check panics")
+    }
+
+    fn quorums(&self) -> MutexGuard<'_, BTreeMap<usize, Quorum>> {
+        self.quorums.lock().expect("no check panics")
     }
 
     fn acknowledge(&self, number: u64, index: MetadataIndex) {
@@ -123,6 +131,8 @@ struct History {
     /// How far each node has applied since it last started.
     ends: BTreeMap<usize, BTreeMap<MetadataIndex, u64>>,
     reigns: BTreeMap<(u64, u64), ()>,
+    /// The latest term in which each node has voted.
+    terms: BTreeMap<usize, u64>,
     violations: Vec<String>,
 }
 
@@ -133,6 +143,15 @@ impl History {
             self.violations.push(format!("{} applied {number} at {index}, another node {first}", NODES[node]));
         }
         self.ends.entry(node).or_default().insert(index, number);
+    }
+
+    /// A node was seen to be in this term. Says whether that is news.
+    fn on_term(&mut self, node: usize, term: u64) -> bool {
+        let last = self.terms.entry(node).or_default();
+        if term < *last {
+            self.violations.push(format!("{} has voted in term {last} and is in term {term} again", NODES[node]));
+        }
+        term > std::mem::replace(last, term)
     }
 
     fn verdict(&self) -> Vec<String> {
@@ -192,6 +211,7 @@ impl State for Numbers {
 async fn node(cluster: Arc<Cluster>, place: usize) -> turmoil::Result {
     let trace = cluster.history().trace.of(NODES[place]);
     cluster.history().ends.remove(&place);
+    cluster.quorums().remove(&place);
     trace.event("starts");
     let world = cluster.machines[place].boot_process();
     match serve(&cluster, place, &world, &trace).await {
@@ -211,6 +231,7 @@ async fn serve(cluster: &Arc<Cluster>, place: usize, world: &World, trace: &Trac
     let quorum = Quorum::start(world, me, log, RaftMachine::new(store, worker, state), TUNING)
         .await
         .map_err(io::Error::other)?;
+    cluster.quorums().insert(place, quorum.clone());
     let peers = world.network.listen(&format!(":{PEER_PORT}")).await?;
     let control = Server::builder().add_service(grpc::raft::service(quorum.clone()));
     let _peer_port =
@@ -334,7 +355,19 @@ fn with_faults(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace)
         }
         match sim.step() {
             Ok(true) => return machine_crashes,
-            Ok(false) => {}
+            Ok(false) => {
+                for place in votes(cluster) {
+                    // Just now is when a vote is easily forgotten.
+                    if sim.elapsed() < FAULTS_END && dice.chance(VOTERS_CRASH_PERCENT) {
+                        trace.at(sim.elapsed().as_micros(), format_args!("{} has voted and crashes", NODES[place]));
+                        sim.crash(NODES[place]);
+                        cluster.machines[place].disk.crash_machine();
+                        machine_crashes += 1;
+                        let heals = sim.elapsed() + Duration::from_millis(dice.between(50, 1_000));
+                        heal_at.get_or_insert(heals);
+                    }
+                }
+            }
             Err(error) => {
                 cluster
                     .history
@@ -346,6 +379,18 @@ fn with_faults(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace)
             }
         }
     }
+}
+
+/// Whose term has risen.
+fn votes(cluster: &Cluster) -> Vec<usize> {
+    let terms: Vec<_> = cluster.quorums().iter().map(|(place, quorum)| (*place, quorum.reign().term)).collect();
+    let mut history = cluster.history();
+    // Before it has read its log, it is in no term.
+    terms
+        .into_iter()
+        .filter(|(place, term)| *term > 0 && history.on_term(*place, *term))
+        .map(|(place, _)| place)
+        .collect()
 }
 
 /// Starts every node that is down, joins every link that is cut.

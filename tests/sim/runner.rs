@@ -16,7 +16,7 @@ use crate::world::trace::Trace;
 use crate::{cluster, quorum};
 
 /// How many seeds a planted bug may stay hidden for.
-const MUTANT_SEEDS_MAX: u64 = 50;
+const MUTANT_SEEDS_MAX: u64 = 500;
 
 /// What is simulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
             mutant.into_iter().for_each(plant_mutant);
             one(scene, seed, plant, &trace)
         }
-        Ok(Order::Mutants { most }) => mutants(most),
+        Ok(Order::Hunt(hunt)) => hunt.run(),
         Ok(Order::Nothing) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sim: {error}; see the head of tests/sim/main.rs");
@@ -101,9 +101,7 @@ enum Order {
         seed: u64,
     },
     /// Which of the planted bugs are found, each within so many seeds?
-    Mutants {
-        most: u64,
-    },
+    Hunt(Hunt),
     /// A child: one run, its trace to a file, its figures on standard output.
     One {
         scene: Scene,
@@ -143,7 +141,11 @@ impl Order {
         }
         Ok(match (one, trace, from, count) {
             (Some(seed), Some(trace), ..) => Self::One { scene, seed, plant, mutant, trace },
-            _ if mutants => Self::Mutants { most: count.unwrap_or(MUTANT_SEEDS_MAX) },
+            _ if mutants => Self::Hunt(Hunt {
+                mutants: mutant.map_or(Mutant::ALL.to_vec(), |only| vec![only]),
+                from: from.unwrap_or(1),
+                most: count.unwrap_or(MUTANT_SEEDS_MAX),
+            }),
             (_, _, None, None) if arguments.is_empty() => Self::Everything,
             _ => Self::Seeds(Set { scene, from: from.unwrap_or(1), count: count.unwrap_or(1), twice }),
         })
@@ -295,9 +297,9 @@ fn difference(first: &[u8], second: &[u8]) -> String {
     format!("two runs differ, first at line {place:?}:\n  {}\n  {}", line(&first), line(&second))
 }
 
-/// Ten clusters, a few quorums, and the proof that a seed decides everything.
+/// Twenty clusters, a few quorums, and the proof that a seed decides everything.
 fn everything() -> ExitCode {
-    let mut failed = Set { scene: Scene::Cluster, from: 1, count: 10, twice: 2 }.run();
+    let mut failed = Set { scene: Scene::Cluster, from: 1, count: 20, twice: 2 }.run();
     failed += Set { scene: Scene::Quorum, from: 1, count: 2, twice: 2 }.run();
     failed += [Plant::HashOrder, Plant::RealClock].into_iter().filter(|plant| !is_caught(*plant)).count() as u64;
     verdict(failed)
@@ -322,39 +324,63 @@ fn plant_mutant(mutant: Mutant) {
 
 #[cfg(not(feature = "mutants"))]
 fn plant_mutant(mutant: Mutant) {
-    panic!("{mutant:?} is not in this build: cargo test --features mutants --test sim -- --mutants");
+    panic!("{mutant:?} is not in this build: cargo sim --mutants");
 }
 
-/// Looks for every planted bug with one seed after another, until something is violated.
-fn mutants(most: u64) -> ExitCode {
-    let started = Instant::now();
-    let next = AtomicU64::new(0);
-    let hidden = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let found = (1..=most).find_map(|seed| Some((seed, caught(*mutant, seed)?)));
-                    match found {
-                        Some((seed, how)) => println!("sim: {mutant:?} found by seed {seed}: {how}"),
-                        None => {
-                            hidden.fetch_add(1, Ordering::Relaxed);
-                            println!("sim: {mutant:?} NOT FOUND by {most} seeds");
-                        }
+/// Looks for planted bugs, each with one seed after another, until something is violated.
+struct Hunt {
+    mutants: Vec<Mutant>,
+    from: u64,
+    /// How many seeds each may stay hidden for.
+    most: u64,
+}
+
+impl Hunt {
+    fn run(&self) -> ExitCode {
+        let started = Instant::now();
+        let next = AtomicU64::new(0);
+        let hidden = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while let Some(mutant) = self.mutants.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                        let found = self.find(*mutant);
+                        hidden.fetch_add(u64::from(found.is_err()), Ordering::Relaxed);
+                        println!("sim: {mutant:?} {}", found.unwrap_or_else(|why| why));
                     }
-                }
-            });
+                });
+            }
+        });
+        let hidden = hidden.into_inner();
+        let seconds = started.elapsed().as_secs();
+        println!("sim: {hidden} of {} mutants not found by {} seeds each, {seconds} s", self.mutants.len(), self.most);
+        verdict(hidden)
+    }
+
+    /// Which seed finds it, after how many, and by what; or that none does.
+    fn find(&self, mutant: Mutant) -> Result<String, String> {
+        let scene = scene_of(mutant);
+        let planted = ["--mutant".to_owned(), format!("{mutant:?}")];
+        for (tried, seed) in (self.from..self.from + self.most).enumerate() {
+            let run = child(scene, seed, &planted);
+            if run.ok {
+                continue;
+            }
+            let healthy = child(scene, seed, &[]);
+            if !healthy.ok {
+                return Err(format!("NOT PROVEN: seed {seed} fails without it\n{}", healthy.complaints.trim_end()));
+            }
+            let how = run.complaints.lines().next().unwrap_or("it died without a word");
+            return Ok(format!("found by seed {seed} after {} seeds: {how}", tried + 1));
         }
-    });
-    let hidden = hidden.into_inner();
-    println!("sim: {hidden} of {} mutants not found, {} s", Mutant::ALL.len(), started.elapsed().as_secs());
-    verdict(hidden)
+        Err(format!("NOT FOUND by seeds {} to {}", self.from, self.from + self.most - 1))
+    }
 }
 
-/// What a seed says is violated with this bug in it. What only a controller does shows sooner where there is nothing
-/// else.
-fn caught(mutant: Mutant, seed: u64) -> Option<String> {
-    let scene = if mutant == Mutant::VoteNotSynced { Scene::Quorum } else { Scene::Cluster };
-    let run = child(scene, seed, &["--mutant".to_owned(), format!("{mutant:?}")]);
-    (!run.ok).then(|| run.complaints.lines().next().unwrap_or("it died without a word").to_owned())
+/// Where a bug shows: what only a controller does shows sooner where there is nothing else.
+fn scene_of(mutant: Mutant) -> Scene {
+    match mutant {
+        Mutant::VoteNotSynced => Scene::Quorum,
+        _ => Scene::Cluster,
+    }
 }

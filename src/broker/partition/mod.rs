@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use super::errands::{Errand, Errands};
 use super::lease::Lease;
+use super::passing::HandOver;
 use super::suspects::Suspects;
 use super::{PartitionError, TopicSettings};
 use crate::base::World;
@@ -63,6 +64,7 @@ pub struct Surroundings {
     pub errands: Errands,
     pub(in crate::broker) suspects: Suspects,
     pub(in crate::broker) lease: Lease,
+    pub hand_over: HandOver,
     /// Weak, because what runs on them holds this.
     reactors: Vec<Weak<dyn Reactor>>,
     /// Whose turn it is.
@@ -79,6 +81,7 @@ impl Surroundings {
             errands: Errands::default(),
             suspects: Suspects::default(),
             lease: Lease::default(),
+            hand_over: HandOver::default(),
             reactors: Vec::new(),
             turn: AtomicUsize::default(),
             started: Instant::now(),

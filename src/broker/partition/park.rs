@@ -1,8 +1,10 @@
-//! Parking: what a client asks of a replica that does not lead, but may in a moment.
+//! Parking: what a client asks of a replica that does not lead, but may in a moment; or of one that leads, but not for
+//! long.
 //!
 //! The leader's connection has just broken off and nobody has been elected yet. To refuse now would send the client to
 //! a dead broker, or to a back-off longer than the election. So an append waits here, in the order of arrival, and is
-//! made before any other once this replica leads; when somebody else does, the refusal names them.
+//! made before any other once this replica leads; when somebody else does, the refusal names them. A leader that stops
+//! parks for whoever comes next, too (`broker/passing.rs`).
 //!
 //! Invariants: what is parked is appended once or refused, and its client is told which; an idempotent producer's
 //! batches keep their order; the bytes are bounded.
@@ -17,6 +19,7 @@ use super::after::After;
 use super::{Partition, PartitionError, Produced, Role, State};
 use crate::base::ids::{LeaderEpoch, NodeId};
 use crate::base::limits::PARKED_BYTES_MAX;
+use crate::broker::passing::HandOver;
 use crate::record::Batch;
 use crate::replica::leader::Acks;
 
@@ -49,13 +52,27 @@ impl Partition {
         self.leader().is_some_and(|(leader, _)| self.around.suspects.contains(leader, self.around.now()))
     }
 
-    /// Has batches appended once this replica leads; at once, if it does already.
+    /// Whether this replica leads until another one does in a moment, and appends nothing more.
+    pub fn holds(&self) -> bool {
+        self.around.hand_over.holds() && self.lock().is_held(&self.around.hand_over)
+    }
+
+    /// Appends what was held, if it was in vain.
+    pub fn release(self: &Arc<Self>) {
+        self.within(|state, after| {
+            if matches!(state.role, Role::Leading(_)) {
+                state.append_parked(self, after);
+            }
+        });
+    }
+
+    /// Has batches appended once this replica leads; at once, if it does already and is to go on.
     pub fn park(self: &Arc<Self>, mut batches: Vec<Batch>, acks: Acks) -> Result<Parked, PartitionError> {
         self.within(|state, after| {
             let (answer, outcome) = oneshot::channel();
             state.parked.seen += 1;
             let number = state.parked.seen;
-            if matches!(state.role, Role::Leading(_)) {
+            if matches!(state.role, Role::Leading(_)) && !state.is_held(&self.around.hand_over) {
                 let produced = state.produce(self, &mut batches, acks, after);
                 after.produced(answer, produced);
             } else {
@@ -105,6 +122,12 @@ impl Partition {
 }
 
 impl State {
+    /// Without another in-sync replica nobody can take over.
+    fn is_held(&self, hand_over: &HandOver) -> bool {
+        let Role::Leading(leader) = &self.role else { return false };
+        hand_over.holds() && leader.isr().len() > 1
+    }
+
     /// This replica leads: what waited for it comes first.
     pub(super) fn append_parked(&mut self, partition: &Arc<Partition>, after: &mut After) {
         for Append { mut batches, acks, outcome, .. } in std::mem::take(&mut self.parked.waiting) {

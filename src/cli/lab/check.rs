@@ -186,7 +186,7 @@ impl Reading {
     }
 
     /// What is wrong, if this is all there is to be read, and another reader has read before.
-    pub(super) fn against(&self, ledger: &Ledger, before: &Reading) -> Findings {
+    pub(super) fn against(&self, ledger: &Ledger, before: &Self) -> Findings {
         assert!(self.run == ledger.run && self.run == before.run, "what is compared is of one run");
         let mut lost = Vec::new();
         let mut displaced = 0;

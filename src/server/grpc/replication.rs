@@ -10,7 +10,7 @@ use crate::base::limits::PEER_MESSAGE_BYTES_MAX;
 use crate::broker::Leading;
 use crate::quorum::Late;
 use crate::rpc::replication::replication_server::{Replication, ReplicationServer};
-use crate::rpc::replication::{FollowerFrame, LeaderFrame};
+use crate::rpc::replication::{FollowerFrame, LeaderFrame, PassOnReply, PassOnRequest};
 
 struct Door {
     leading: Late<Arc<Leading>>,
@@ -32,5 +32,9 @@ impl Replication for Door {
         request: Request<Streaming<FollowerFrame>>,
     ) -> Result<Response<Self::ReplicateStream>, Status> {
         Ok(Response::new(Box::pin(self.leading.here()?.serve(request.into_inner()).await?)))
+    }
+
+    async fn pass_on(&self, request: Request<PassOnRequest>) -> Result<Response<PassOnReply>, Status> {
+        Ok(Response::new(self.leading.here()?.take_over(request.into_inner()).await?))
     }
 }

@@ -29,7 +29,11 @@ impl<'a> Hints<'a> {
             PartitionError::FencedLeaderEpoch { .. } => None,
             _ => return None,
         };
-        let (leader, epoch) = known.or_else(|| self.leader_of(topic, index))?;
+        self.named(known.or_else(|| self.leader_of(topic, index))?)
+    }
+
+    /// A leader that is known, if clients can reach it.
+    pub fn named(&mut self, (leader, epoch): (NodeId, LeaderEpoch)) -> Option<(NodeId, LeaderEpoch)> {
         let endpoint = self.asked.endpoint(self.image.nodes().get(leader)?)?;
         if self.endpoints.iter().all(|known| known.node != leader) {
             self.endpoints.push(endpoint);

@@ -39,7 +39,7 @@ const QUIET_WHEN_MEASURED: usize = 5_000;
 
 #[test]
 fn nothing_acked_by_librdkafka_is_lost_while_every_node_is_killed() {
-    survives(|cluster| Load::of_librdkafka(&cluster.client()));
+    survives(Cluster::kill, |cluster| Load::of_librdkafka(&cluster.client()));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_killed() {
     }
     let mut program = Command::new(fetched("kafka-tools.sh"));
     program.arg(of_clients("java/Load.java"));
-    survives(|cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+    survives(Cluster::kill, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
 }
 
 #[test]
@@ -59,11 +59,26 @@ fn nothing_acked_by_franz_go_is_lost_while_every_node_is_killed() {
     }
     let mut program = Command::new(fetched("go-client.sh"));
     program.arg("load");
-    survives(|cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+    survives(Cluster::kill, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
 }
 
-/// Kills every node under a producer, and holds what it was acked against what is found.
-fn survives(producer: impl FnOnce(&Cluster) -> Load) {
+#[test]
+fn nothing_acked_by_librdkafka_is_lost_while_every_node_is_stopped() {
+    survives(Cluster::stop, |cluster| Load::of_librdkafka(&cluster.client()));
+}
+
+#[test]
+fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_stopped() {
+    if is_missing(&["java", "mvn"]) {
+        return;
+    }
+    let mut program = Command::new(fetched("kafka-tools.sh"));
+    program.arg(of_clients("java/Load.java"));
+    survives(Cluster::stop, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+}
+
+/// Ends every node under a producer, and holds what it was acked against what is found.
+fn survives(end: fn(&mut Cluster, usize), producer: impl FnOnce(&Cluster) -> Load) {
     let mut cluster = Cluster::start(NODES, &["min.insync.replicas=2"]);
     let client = cluster.client();
     let settings = [("min.insync.replicas", "2"), ("segment.bytes", SEGMENT_BYTES)];
@@ -82,18 +97,18 @@ fn survives(producer: impl FnOnce(&Cluster) -> Load) {
         let id = (candidate..candidate + NODES).map(|id| (id - 1) % NODES + 1).find(|id| led_by(&observer, *id) > 0);
         let id = id.expect("somebody leads");
         controllers += usize::from(cluster.active() == id);
-        let (killed, sent) = (Instant::now(), load.sent());
-        cluster.kill(id);
+        let (ended, sent) = (Instant::now(), load.sent());
+        end(&mut cluster, id);
         load.acks.wait_for_every_partition_past(sent);
-        let gaps = load.acks.gaps(killed, Instant::now());
-        println!("node {id} killed: gaps between acks by partition, in ms: {gaps:?}");
+        let gaps = load.acks.gaps(ended, Instant::now());
+        println!("node {id} ended: gaps between acks by partition, in ms: {gaps:?}");
         longest.extend(gaps.into_iter().max());
         cluster.restart(id);
         until_all_are_in_sync(&mut cluster, &observer);
     }
     longest.sort_unstable();
     let part = |percent: usize| longest[(longest.len() * percent).div_ceil(100) - 1];
-    println!("worst partition of each of {} kills, {controllers} of the active controller: ", longest.len());
+    println!("worst partition of each of {} ends, {controllers} of the active controller: ", longest.len());
     println!("median {} ms, 99 % {} ms, maximum {} ms", part(50), part(99), part(100));
     let (sent, acks) = load.finish();
     let live = reader.finish(count(&observer, TOPIC));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dohle::base::World;
@@ -32,12 +33,14 @@ use dohle::replica::Durability;
 use dohle::replica::follower::Leadership;
 use dohle::replica::isr::{Outcome, Policy, Replica, Standing};
 use dohle::replica::leader::{Acks, Assignment};
+use dohle::rpc::replication as proto;
 use dohle::server::grpc;
 use dohle::server::peer::{PeerPort, PeerServices};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot::Receiver;
 use tokio::time::{interval, timeout};
+use tonic::Status;
 use tonic::transport::Server;
 
 pub const TOPIC: TopicId = TopicId(Uuid([7; 16]));
@@ -152,6 +155,19 @@ impl Cluster {
         for broker in self.brokers.values() {
             *broker.parts.home.image.lock().unwrap() = Arc::clone(&image);
             broker.parts.following.on_metadata();
+        }
+    }
+
+    /// A batch of one record, as a leader that stops passes it on.
+    pub fn pass_on(&self, index: i32, bytes: usize) -> proto::PassOnRequest {
+        let records = batch(index, 1, bytes).parts().map(|part| &**part).concat();
+        proto::PassOnRequest {
+            cluster_id: self.image.cluster().id.unwrap().0.0.to_vec().into(),
+            topic_id: TOPIC.0.0.to_vec().into(),
+            partition: index,
+            is_committed: true,
+            patience_ms: u32::try_from(PATIENCE.as_millis()).unwrap(),
+            records: records.into(),
         }
     }
 
@@ -278,6 +294,12 @@ impl Broker {
     /// Has such a batch appended once the broker leads.
     pub fn park(&self, index: i32, bytes: usize) -> Result<Parked, PartitionError> {
         self.partition(index).park(vec![batch(index, 1, bytes)], Acks::Leader)
+    }
+
+    /// Has the broker take over what another one passes on.
+    pub fn take_over(&self, request: proto::PassOnRequest) -> JoinHandle<Result<proto::PassOnReply, Status>> {
+        let (runtime, leading) = (self.runtime.as_ref().unwrap().handle().clone(), Arc::clone(&self.parts.leading));
+        std::thread::spawn(move || runtime.block_on(leading.take_over(request)))
     }
 
     /// Appends one record with a key.

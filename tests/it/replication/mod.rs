@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dohle::base::ids::{LeaderEpoch, NodeId, Offset};
+use dohle::base::time::Millis;
 use dohle::broker::{FetchFrom, FlushAfter, Isolation, News, PartitionError, Watch};
 use dohle::log::{CompactionRules, Retention};
 use dohle::replica::Durability;
 use dohle::replica::leader::Acks;
+use dohle::rpc::replication as proto;
 
 use cluster::{Cluster, outcome, until};
 
@@ -190,6 +192,57 @@ fn what_is_parked_is_refused_with_the_name_of_whoever_else_leads() {
     let hint = Some((NodeId(2), LeaderEpoch(1)));
     assert_eq!(outcome(parked), Err(PartitionError::NotLeader { hint }));
     assert_eq!(cluster.broker(3).park(0, 100).unwrap().give_up().map(|_| ()), Err(PartitionError::NotLeader { hint }));
+}
+
+#[test]
+fn a_leader_that_stops_appends_nothing_more_and_says_who_comes_next() {
+    let cluster = Cluster::of(2);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    let leader = cluster.broker(1);
+    leader.parts().around.hand_over.begin();
+    assert!(leader.partition(0).holds());
+    let passed_on = leader.park(0, 100).unwrap();
+    assert_eq!(leader.end(0), Offset(1), "it is held");
+    cluster.elect(0, 2, 1);
+    assert_eq!(outcome(passed_on), Err(PartitionError::NotLeader { hint: Some((NodeId(2), LeaderEpoch(1))) }));
+}
+
+#[test]
+fn a_leader_that_nobody_replaces_appends_what_it_held() {
+    let cluster = Cluster::of(2);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    let hand_over = &cluster.broker(1).parts().around.hand_over;
+    hand_over.begin();
+    let held = cluster.broker(1).park(0, 100).unwrap();
+    hand_over.end(Millis(0));
+    cluster.broker(1).partition(0).release();
+    assert_eq!(outcome(held), Ok(Offset(0)));
+}
+
+#[test]
+fn what_is_passed_on_is_appended_by_the_next_leader_once_it_leads() {
+    let cluster = Cluster::of(2);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.converge(0, 1);
+    let request = cluster.pass_on(0, 100);
+    let taken_over = cluster.broker(2).take_over(request.clone());
+    cluster.elect(0, 2, 1);
+    let reply = taken_over.join().unwrap().unwrap();
+    assert_eq!((reply.error_code, reply.base_offset), (0, 1), "{reply:?}");
+    cluster.converge(0, 2);
+
+    let unknown = cluster.broker(2).take_over(proto::PassOnRequest { partition: 7, ..request.clone() });
+    assert_eq!(unknown.join().unwrap().unwrap().error_code, 6, "NOT_LEADER_OR_FOLLOWER");
+    let mut torn = request.clone();
+    torn.records.truncate(80);
+    assert!(cluster.broker(2).take_over(torn).join().unwrap().is_err());
+    let stray = proto::PassOnRequest { cluster_id: vec![1; 16].into(), ..request };
+    assert!(cluster.broker(2).take_over(stray).join().unwrap().is_err());
 }
 
 #[test]

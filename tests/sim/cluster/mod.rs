@@ -10,6 +10,7 @@
 //! at the bytes on the disks (`replicas`).
 
 mod clients;
+mod drills;
 mod faults;
 mod history;
 mod node;
@@ -40,8 +41,13 @@ const PARTITIONS: i32 = 3;
 const MIN_INSYNC: usize = 2;
 const CLIENTS: [&str; 2] = ["writer", "reader"];
 
+const LATENCY_MIN: Duration = Duration::from_millis(1);
+const LATENCY_MAX: Duration = Duration::from_millis(5);
+
 const FOUNDING_MAX: Duration = Duration::from_secs(20);
 const STORM: Duration = Duration::from_secs(28);
+/// When somebody else has to have led something.
+const DEPOSITION: Duration = Duration::from_secs(22);
 const CALM: Duration = Duration::from_secs(3);
 const CONVERGENCE_MAX: Duration = Duration::from_secs(30);
 const READING_MAX: Duration = Duration::from_secs(10);
@@ -72,7 +78,7 @@ pub struct Plan {
 impl Plan {
     fn throw(dice: &Dice) -> Self {
         Self {
-            is_fsync: dice.chance(40),
+            is_fsync: dice.chance(50),
             padding_max: *dice.pick(&[20, 500, 4_000]),
             segment_ms: *dice.pick(&[2_000, 6_000, 3_600_000]),
         }
@@ -103,7 +109,7 @@ pub struct Cluster {
 impl Cluster {
     fn new(dice: &Dice, trace: &Trace) -> Self {
         Self {
-            places: NAMES.map(|name| Place::new(name, Machine::new(name, &dice.fork(), trace))).into(),
+            places: NAMES.map(|name| Place::new(name, Machine::new(name, &dice.fork(), trace).paced())).into(),
             plan: Plan::throw(dice),
             trace: trace.clone(),
             phase: Mutex::new((Phase::Founding, Duration::ZERO)),
@@ -174,7 +180,16 @@ impl Cluster {
 
 pub const WORTH: Worth = Worth {
     each: &[("acknowledged", 500), ("leader changes", 1), ("simulated seconds", 30)],
-    somewhere: &["truncations", "machine crashes", "segment rolls"],
+    somewhere: &[
+        "truncations",
+        "machine crashes",
+        "wiped disks",
+        "clock jumps",
+        "pauses",
+        "held links",
+        "drains",
+        "segment rolls",
+    ],
 };
 
 pub fn run(seed: u64) -> Report {
@@ -186,8 +201,8 @@ pub fn run(seed: u64) -> Report {
         .rng_seed(dice.number())
         .simulation_duration(Duration::from_secs(600))
         .tick_duration(Duration::from_millis(1))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(5))
+        .min_message_latency(LATENCY_MIN)
+        .max_message_latency(LATENCY_MAX)
         .tcp_capacity(1 << 16)
         .build();
     for (place, name) in NAMES.iter().enumerate() {
@@ -200,7 +215,7 @@ pub fn run(seed: u64) -> Report {
     let mut driver = Driver {
         cluster: Arc::clone(&cluster),
         alarms,
-        watch: Watch::new(trace.of("facts")),
+        watch: Watch::new(trace.of("facts"), cluster.plan.is_fsync),
         committed: Committed::default(),
         faults: None,
         dice: dice.fork(),
@@ -260,10 +275,13 @@ impl Driver {
         let begun = sim.elapsed() - lasted;
         let trace = self.cluster.trace.of("faults");
         let faults = self.faults.get_or_insert_with(|| Faults::new(self.dice.fork(), trace, begun));
+        if lasted == DEPOSITION && self.watch.leader_changes() == 0 {
+            faults.depose(sim, &self.cluster, &mut self.watch);
+        }
         if lasted < STORM {
             return faults.step(sim, &self.cluster, &mut self.watch);
         }
-        faults.heal(sim, &self.cluster);
+        faults.heal(sim, &self.cluster, &mut self.watch);
         self.cluster.enter_at(Phase::Calm, sim.elapsed());
     }
 
@@ -277,7 +295,7 @@ impl Driver {
         }
         if sim.elapsed() >= self.logs_at {
             self.logs_at = sim.elapsed() + LOGS_EVERY;
-            wrong.extend(self.committed.check(&self.cluster.places, &self.watch));
+            wrong.extend(self.committed.check(&self.cluster, &self.watch));
         }
         for (who, what) in self.alarms.take() {
             let place = self.cluster.places.iter().find(|place| place.name == who);
@@ -359,10 +377,10 @@ impl Driver {
             ("given up", history.given_up() as u64),
             ("leader changes", self.watch.leader_changes() as u64),
             ("truncations", self.watch.truncations as u64),
-            ("machine crashes", self.faults.as_ref().map_or(0, |faults| faults.machine_crashes) as u64),
             ("segment rolls", replicas::rolls(&self.cluster.places) as u64),
         ];
-        let figures = figures.map(|(name, count)| (name.to_owned(), count)).into();
+        let counts = self.faults.iter().flat_map(|faults| faults.counts.iter().map(|(name, count)| (*name, *count)));
+        let figures = figures.into_iter().chain(counts).map(|(name, count)| (name.to_owned(), count)).collect();
         Report { trace: self.cluster.trace.clone(), figures, violations }
     }
 }

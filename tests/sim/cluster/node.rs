@@ -2,14 +2,18 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dohle::base::World;
+use dohle::base::ids::NodeId;
 use dohle::broker::Broker;
 use dohle::config::problem::has_errors;
 use dohle::config::{Given, NodeConfig};
+use dohle::controller::{Command, ElectLeaders, ElectionKind};
+use dohle::metadata::record::Origin;
 use dohle::node::Node;
 use dohle::quorum::Controller;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::Cluster;
 use crate::world::Machine;
@@ -37,6 +41,7 @@ pub struct Slot {
     /// It has ended by itself, or could not start.
     pub has_ended: bool,
     stop: Arc<Notify>,
+    orders: Option<mpsc::Sender<Order>>,
 }
 
 /// A way into a running node, for checks.
@@ -44,7 +49,15 @@ pub struct Slot {
 pub struct Inside {
     pub run: u64,
     pub broker: Broker,
-    pub controller: Controller,
+    /// None on a node whose disk was wiped: it is no voter any more.
+    pub controller: Option<Controller>,
+}
+
+/// What an operator wants: that a node leads nothing, or what it should.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    pub node: NodeId,
+    pub draining: bool,
 }
 
 impl Place {
@@ -63,6 +76,13 @@ impl Place {
     /// To be called when the process is killed: nobody keeps anything of it alive.
     pub fn forget(&self) {
         self.slot().inside = None;
+    }
+
+    /// Has the process tell the controller what an operator wants.
+    pub fn order(&self, order: Order) {
+        if let Some(orders) = &self.slot().orders {
+            let _ = orders.try_send(order); // who has too many of them waits for a controller
+        }
     }
 
     /// Asks the process to stop, as a supervisor does.
@@ -106,15 +126,17 @@ async fn live(place: &Place, world: &World, stop: &Notify) -> Result<(), String>
         started = starting => started.map_err(|error| error.to_string())?,
         () = stop.notified() => return Ok(()),
     };
+    let broker = node.broker().cloned().expect("every node here is a broker");
+    let (orders, taken) = mpsc::channel(ORDERS_MAX);
     {
         let mut slot = place.slot();
-        let (broker, controller) = (node.broker(), node.controller());
-        let (broker, controller) = broker.cloned().zip(controller.cloned()).expect("every node here is both");
-        slot.inside = Some(Inside { run: slot.run, broker, controller });
+        slot.inside = Some(Inside { run: slot.run, broker: broker.clone(), controller: node.controller().cloned() });
+        slot.orders = Some(orders);
     }
     tokio::select! {
         biased;
         why = node.failed() => Err(why),
+        () = obey(&broker, taken) => unreachable!("orders come as long as the process lives"),
         () = stop.notified() => {
             // It is looked at until the end: while others take over, it still appends and answers.
             node.stop().await;
@@ -122,6 +144,22 @@ async fn live(place: &Place, world: &World, stop: &Notify) -> Result<(), String>
         }
     }
 }
+
+/// Passes on what an operator wants.
+async fn obey(broker: &Broker, mut orders: mpsc::Receiver<Order>) {
+    while let Some(Order { node, draining }) = orders.recv().await {
+        let preferred = ElectLeaders { kind: ElectionKind::Preferred, partitions: None };
+        let then = (!draining).then_some(Command::ElectLeaders(preferred));
+        for command in [Command::Drain { node, draining }].into_iter().chain(then) {
+            // It may come to nothing: there may be no controller, and the next order will find one.
+            let _ = broker.submit(&command, &Origin::default(), ORDER_PATIENCE).await;
+        }
+    }
+    pending().await
+}
+
+const ORDERS_MAX: usize = 8;
+const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// As the command line would make it.
 fn config(name: &str) -> NodeConfig {

@@ -2,7 +2,8 @@
 //!
 //! - within a log offsets follow one another and leader epochs do not fall (I6);
 //! - below the high watermark of any replica its batches are those that were committed at that place (I6, I10);
-//! - whoever leads the newest epoch has everything that was ever committed (I7);
+//! - whoever leads or may, as a member of the ISR or of the ELR, has everything that was ever committed (I7);
+//!   with `durability=fsync` he would have it if the power of all failed now, and also while he is down;
 //! - in the end all replicas hold the same bytes (I10).
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use dohle::base::ids::PartitionIndex;
 
 use super::node::{NAMES, Place};
 use super::watch::{Watch, place_of};
-use super::{PARTITIONS, TOPIC};
+use super::{Cluster, PARTITIONS, TOPIC};
 use crate::world::disk::SimDisk;
 
 const LOGS: &str = "/data/log";
@@ -35,30 +36,52 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// Reads all logs of the nodes that are up, and says what is wrong with them.
-    pub fn check(&mut self, places: &[Place], watch: &Watch) -> Vec<String> {
+    /// Reads all logs, and says what is wrong with them.
+    pub fn check(&mut self, cluster: &Cluster, watch: &Watch) -> Vec<String> {
         let mut wrong = Vec::new();
-        for (at, place) in places.iter().enumerate() {
-            if place.inside().is_none() {
+        for (at, place) in cluster.places.iter().enumerate() {
+            if place.inside().is_some() {
+                wrong.extend(self.learn(at, place, watch));
+            }
+        }
+        for (at, place) in cluster.places.iter().enumerate() {
+            if place.inside().is_some() && !watch.has_lost_unnoticed(at) {
+                wrong.extend(self.missing(watch, at, "has lost", &logs_on(&place.machine.disk)));
+            }
+            if cluster.plan.is_fsync && !watch.is_wiped_unnoticed(at) {
+                wrong.extend(self.missing(watch, at, "has not synced", &durable_logs_on(&place.machine.disk)));
+            }
+        }
+        wrong
+    }
+
+    /// What one replica says is committed, and what is wrong with that.
+    fn learn(&mut self, at: usize, place: &Place, watch: &Watch) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let logs = logs_on(&place.machine.disk);
+        for (index, _) in watch.partitions() {
+            let Some(replica) = watch.replica(at, index) else { continue };
+            let (batches, why) = batches_in(logs.get(&index).map_or(&[][..], Vec::as_slice));
+            wrong.extend(why.map(|why| format!("the log of {index} on {}: {why}", place.name)));
+            let committed = batches.iter().filter(|batch| batch.next <= replica.high_watermark.0);
+            let why = differs(self.batches.entry(index).or_default(), committed);
+            wrong.extend(why.map(|why| format!("{index} on {}: {why}", place.name)));
+        }
+        wrong
+    }
+
+    /// What a replica that may lead lacks of all that was committed.
+    fn missing(&self, watch: &Watch, at: usize, how: &str, logs: &Logs) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (index, assigned) in watch.partitions() {
+            if !assigned.isr().chain(assigned.elr()).any(|node| place_of(node) == at) {
                 continue;
             }
-            let logs = logs_on(&place.machine.disk);
-            for (index, assigned) in watch.partitions() {
-                let Some(replica) = watch.replica(at, index) else { continue };
-                let bytes = logs.get(&index).map_or(&[][..], Vec::as_slice);
-                let batches = match batches_in(bytes) {
-                    Ok(batches) => batches,
-                    Err(why) => {
-                        wrong.push(format!("the log of {index} on {}: {why}", place.name));
-                        continue;
-                    }
-                };
-                let committed = batches.iter().filter(|batch| batch.next <= replica.high_watermark.0);
-                let leads = assigned.state.leader.map(place_of) == Some(at)
-                    && replica.led_epoch == Some(assigned.state.leader_epoch);
-                let known = self.batches.entry(index).or_default();
-                let why = differs(known, committed).or_else(|| leads.then(|| lacks(known, &batches)).flatten());
-                wrong.extend(why.map(|why| format!("{index} on {}: {why}", place.name)));
+            let Some(known) = self.batches.get(&index) else { continue };
+            let (batches, _) = batches_in(logs.get(&index).map_or(&[][..], Vec::as_slice));
+            let has: BTreeMap<i64, Batch> = batches.iter().map(|batch| (batch.base, *batch)).collect();
+            if let Some(gone) = known.values().find(|batch| has.get(&batch.base) != Some(batch)) {
+                wrong.push(format!("{} may lead {index} and {how} {gone:?}, which was committed", NAMES[at]));
             }
         }
         wrong
@@ -78,13 +101,6 @@ fn differs<'a>(known: &mut BTreeMap<i64, Batch>, committed: impl Iterator<Item =
         }
     }
     None
-}
-
-/// What a leader lacks of all that was committed.
-fn lacks(known: &BTreeMap<i64, Batch>, batches: &[Batch]) -> Option<String> {
-    let has: BTreeMap<i64, Batch> = batches.iter().map(|batch| (batch.base, *batch)).collect();
-    let gone = known.values().find(|batch| has.get(&batch.base) != Some(batch))?;
-    Some(format!("leads without {gone:?}, which was committed"))
 }
 
 /// Whether all replicas hold the same bytes; to be asked when all is at rest.
@@ -113,35 +129,53 @@ pub fn rolls(places: &[Place]) -> usize {
 }
 
 /// The bytes of each partition's log: its segments, one after the other.
-fn logs_on(disk: &SimDisk) -> BTreeMap<PartitionIndex, Vec<u8>> {
-    let mut logs: BTreeMap<PartitionIndex, Vec<u8>> = BTreeMap::new();
-    disk.look(Path::new(LOGS), |path, bytes| {
-        let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
-        let index = folder.strip_prefix(TOPIC).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-        if let Some(index) = index.filter(|_| path.extension().is_some_and(|kind| kind == "log")) {
-            logs.entry(PartitionIndex(index)).or_default().extend_from_slice(bytes);
-        }
-    });
+type Logs = BTreeMap<PartitionIndex, Vec<u8>>;
+
+fn logs_on(disk: &SimDisk) -> Logs {
+    let mut logs = Logs::new();
+    disk.look(Path::new(LOGS), |path, bytes| gather(&mut logs, path, bytes));
     logs
 }
 
-/// The batches of a log, as their heads tell, if they follow one another.
-fn batches_in(mut bytes: &[u8]) -> Result<Vec<Batch>, String> {
-    let mut batches: Vec<Batch> = Vec::new();
-    while !bytes.is_empty() {
-        let head = bytes.first_chunk::<HEAD>().ok_or("it ends in the middle of a batch")?;
-        let int = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);
-        let (length, epoch, crc, last) = (int(8), int(12), int(17) as u32, int(23));
-        let batch = Batch { base, next: base + i64::from(last) + 1, epoch, crc };
-        if let Some(before) = batches.last()
-            && (before.next != batch.base || before.epoch > batch.epoch)
-        {
-            return Err(format!("{batch:?} follows {before:?}"));
-        }
-        batches.push(batch);
-        let size = 12 + usize::try_from(length).map_err(|_| format!("{batch:?} has no size"))?;
-        bytes = bytes.get(size..).ok_or("it ends in the middle of a batch")?;
+fn durable_logs_on(disk: &SimDisk) -> Logs {
+    let mut logs = Logs::new();
+    disk.look_at_durable(Path::new(LOGS), |path, bytes| gather(&mut logs, path, bytes));
+    logs
+}
+
+fn gather(logs: &mut Logs, path: &Path, bytes: &[u8]) {
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
+    let index = folder.strip_prefix(TOPIC).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+    if let Some(index) = index.filter(|_| path.extension().is_some_and(|kind| kind == "log")) {
+        logs.entry(PartitionIndex(index)).or_default().extend_from_slice(bytes);
     }
-    Ok(batches)
+}
+
+/// The batches of a log, as their heads tell, as long as they follow one another; and why not, where they stop.
+fn batches_in(mut bytes: &[u8]) -> (Vec<Batch>, Option<String>) {
+    let mut batches = Vec::new();
+    while !bytes.is_empty() {
+        match batch_at(bytes, batches.last()) {
+            Ok((batch, size)) => {
+                batches.push(batch);
+                bytes = &bytes[size..];
+            }
+            Err(why) => return (batches, Some(why)),
+        }
+    }
+    (batches, None)
+}
+
+/// The batch that a log goes on with, and its size.
+fn batch_at(bytes: &[u8], before: Option<&Batch>) -> Result<(Batch, usize), String> {
+    let head = bytes.first_chunk::<HEAD>().ok_or("it ends in the middle of a batch")?;
+    let int = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let base = i64::from(int(0)) << 32 | i64::from(int(4) as u32);
+    let (length, epoch, crc, last) = (int(8), int(12), int(17) as u32, int(23));
+    let batch = Batch { base, next: base + i64::from(last) + 1, epoch, crc };
+    if let Some(before) = before.filter(|before| before.next != batch.base || before.epoch > batch.epoch) {
+        return Err(format!("{batch:?} follows {before:?}"));
+    }
+    let size = 12 + usize::try_from(length).map_err(|_| format!("{batch:?} has no size"))?;
+    if size > bytes.len() { Err("it ends in the middle of a batch".to_owned()) } else { Ok((batch, size)) }
 }

@@ -4,6 +4,7 @@
 //!   (I8, I20);
 //! - one leader per leader epoch (I7);
 //! - while a process runs, its high watermarks do not go back, and its logs are not cut below them (I5, I9);
+//! - who joins the ISR of a leader has, as far as it counts, all that the leader's epoch began with (R8);
 //! - what was ever committed is on every member of the ISR and of the ELR (I5, I7), and nothing is committed while the
 //!   ISR is too small;
 //! - what is acknowledged is on as many replicas as `min.insync.replicas` says (I1).
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dohle::base::ids::{LeaderEpoch, MetadataIndex, NodeId, Offset, PartitionIndex};
+use dohle::base::ids::{BrokerEpoch, LeaderEpoch, MetadataIndex, NodeId, Offset, PartitionIndex};
 use dohle::metadata::partitions::Partition as Assigned;
 use dohle::metadata::topics::Topic;
 use dohle::metadata::{Image, StateHash};
@@ -29,6 +30,13 @@ pub struct Watch {
     newest: Arc<Image>,
     leaders: BTreeMap<(PartitionIndex, LeaderEpoch), usize>,
     replicas: BTreeMap<(usize, PartitionIndex), Replica>,
+    /// Where the log of a leader ended before its epoch began; or earlier.
+    epoch_starts: BTreeMap<(PartitionIndex, LeaderEpoch), Offset>,
+    /// Who was taken into an ISR just now, by the leader of that epoch.
+    joined: Vec<(PartitionIndex, LeaderEpoch, usize)>,
+    is_fsync: bool,
+    /// Machines that may have lost something, the registration their broker had, and whether all is gone.
+    losses: BTreeMap<usize, (Option<BrokerEpoch>, bool)>,
     /// How far anything was ever said to be committed.
     committed: BTreeMap<PartitionIndex, Offset>,
     pub truncations: usize,
@@ -41,6 +49,7 @@ pub struct Watch {
 pub struct Replica {
     run: u64,
     pub end: Offset,
+    flushed_end: Offset,
     pub high_watermark: Offset,
     pub led_epoch: Option<LeaderEpoch>,
     /// Whether the ISR was large enough to commit anything, to the knowledge of anybody who counts.
@@ -48,8 +57,8 @@ pub struct Replica {
 }
 
 impl Watch {
-    pub fn new(trace: Trace) -> Self {
-        Self { trace, ..Self::default() }
+    pub fn new(trace: Trace, is_fsync: bool) -> Self {
+        Self { trace, is_fsync, ..Self::default() }
     }
 
     /// The newest metadata that any node has applied.
@@ -71,9 +80,25 @@ impl Watch {
         self.leaders.len().saturating_sub(PARTITIONS as usize)
     }
 
-    /// A machine has crashed: nothing is known of what it kept.
-    pub fn forget(&mut self, place: usize) {
+    /// A machine has crashed, or its disk was wiped: nothing is known of what it kept.
+    pub fn forget(&mut self, place: usize, is_wiped: bool) {
         self.replicas.retain(|(on, _), _| *on != place);
+        self.losses.insert(place, (self.epoch_of(place), is_wiped));
+    }
+
+    /// The registration of a machine's broker.
+    pub fn epoch_of(&self, place: usize) -> Option<BrokerEpoch> {
+        self.newest.nodes().iter().find(|node| place_of(node.id) == place).map(|node| node.epoch)
+    }
+
+    /// Whether the cluster cannot know yet that a machine has lost something: its broker has not come back.
+    pub fn has_lost_unnoticed(&self, place: usize) -> bool {
+        self.losses.get(&place).is_some_and(|(before, _)| self.epoch_of(place) <= *before)
+    }
+
+    /// The same of a machine that has lost all.
+    pub fn is_wiped_unnoticed(&self, place: usize) -> bool {
+        self.has_lost_unnoticed(place) && self.losses[&place].1
     }
 
     /// Looks at every node, and says what is wrong.
@@ -82,8 +107,9 @@ impl Watch {
         let inside: Vec<(usize, Inside)> =
             places.iter().enumerate().filter_map(|(at, place)| Some((at, place.inside()?))).collect();
         for (at, node) in &inside {
-            for image in [node.broker.image(), node.controller.image()] {
-                self.on_metadata(*at, &image);
+            self.on_metadata(*at, &node.broker.image());
+            if let Some(controller) = &node.controller {
+                self.on_metadata(*at, &controller.image());
             }
         }
         for (at, node) in &inside {
@@ -91,6 +117,7 @@ impl Watch {
                 self.on_replica(*at, node, index);
             }
         }
+        self.check_joined(&inside);
         self.check_isr(&inside);
         std::mem::take(&mut self.violations)
     }
@@ -110,6 +137,11 @@ impl Watch {
             let before = older.topics().named(TOPIC).and_then(|topic| topic.partition(index));
             for why in wrong_with(now, before, image) {
                 self.violated(format!("metadata at {}, partition {index}: {why}", image.applied()));
+            }
+            let epoch = now.state.leader_epoch;
+            if let Some(before) = before.filter(|before| before.state.leader_epoch == epoch) {
+                let new = now.isr().filter(|node| !before.isr().any(|old| old == *node));
+                self.joined.extend(new.map(|node| (index, epoch, place_of(node))));
             }
         }
     }
@@ -144,24 +176,26 @@ impl Watch {
             let topic = image.topics().named(TOPIC).and_then(|topic| topic.partition(index));
             topic.is_some_and(|partition| partition.state.isr.len() >= MIN_INSYNC)
         };
+        let ends = partition.log_ends();
         let now = Replica {
             run: node.run,
-            end: partition.log_ends().end,
+            end: ends.end,
+            flushed_end: ends.flushed_end,
             high_watermark: partition.checkpoint()[0],
             led_epoch: partition.led_epoch(),
             may_commit: may_commit(&image) || may_commit(&self.newest),
         };
         let committed = self.committed.entry(index).or_default();
         *committed = now.high_watermark.max(*committed);
+        let before = self.replicas.insert((at, index), now).filter(|before| before.run == now.run);
         if let Some(epoch) = now.led_epoch {
+            self.epoch_starts.entry((index, epoch)).or_insert(before.map_or(Offset(0), |before| before.end));
             let first = *self.leaders.entry((index, epoch)).or_insert(at);
             if first != at {
                 self.violated(format!("{} and {} lead {index} in epoch {epoch}", NAMES[first], NAMES[at]));
             }
         }
-        let Some(before) = self.replicas.insert((at, index), now).filter(|before| before.run == now.run) else {
-            return;
-        };
+        let Some(before) = before else { return };
         self.truncations += usize::from(now.end < before.end);
         let name = NAMES[at];
         if now.end < before.high_watermark {
@@ -172,6 +206,18 @@ impl Watch {
         let is_committing = now.led_epoch.is_some() && now.high_watermark > before.high_watermark;
         if is_committing && before.led_epoch == now.led_epoch && !before.may_commit && !now.may_commit {
             self.violated(format!("{name} commits {index} up to {} with too small an ISR", now.high_watermark));
+        }
+    }
+
+    fn check_joined(&mut self, inside: &[(usize, Inside)]) {
+        for (index, epoch, place) in std::mem::take(&mut self.joined) {
+            let Some(replica) = self.running(inside, place, index) else { continue };
+            let counted = if self.is_fsync { replica.flushed_end } else { replica.end };
+            let start = self.epoch_starts.get(&(index, epoch)).copied().unwrap_or_default();
+            if counted < start {
+                let name = NAMES[place];
+                self.violated(format!("{name} joined the ISR of {index} at {counted}, epoch {epoch} began at {start}"));
+            }
         }
     }
 

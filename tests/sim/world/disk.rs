@@ -111,6 +111,16 @@ impl SimDisk {
         state.lose_unsynced_pages();
     }
 
+    /// Another disk is put into the machine: an empty one.
+    pub fn wipe(&self) {
+        let mut state = self.lock();
+        state.process += 1;
+        let root = Names::from([(PathBuf::from("/"), Node::Folder)]);
+        (state.names, state.durable_names) = (root.clone(), root);
+        state.pending.clear();
+        state.files.clear();
+    }
+
     /// Makes the next call of this kind fail with EIO.
     pub fn break_next(&self, call: Call) {
         self.lock().broken.insert(call);
@@ -124,15 +134,12 @@ impl SimDisk {
     /// Shows every file in a folder and those below it to a check, as a process would see them; also on a machine that
     /// is down.
     pub fn look(&self, folder: &Path, mut see: impl FnMut(&Path, &[u8])) {
-        let state = self.lock();
-        let below = state.names.range(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
-        for (path, node) in below {
-            if let Node::File(file) = node
-                && let Some(content) = state.files.get(file)
-            {
-                see(path, &content.now);
-            }
-        }
+        self.lock().files_below(folder, |state| &state.names, |path, content| see(path, &content.now));
+    }
+
+    /// The same of what would be there after a crash of the machine that takes all it can.
+    pub fn look_at_durable(&self, folder: &Path, mut see: impl FnMut(&Path, &[u8])) {
+        self.lock().files_below(folder, |state| &state.durable_names, |path, content| see(path, &content.synced));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,6 +157,17 @@ impl SimDisk {
 }
 
 impl State {
+    fn files_below(&self, folder: &Path, names: impl Fn(&Self) -> &Names, mut see: impl FnMut(&Path, &Content)) {
+        let below = names(self).range(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
+        for (path, node) in below {
+            if let Node::File(file) = node
+                && let Some(content) = self.files.get(file)
+            {
+                see(path, content);
+            }
+        }
+    }
+
     fn lose_unsynced_names(&mut self) {
         let survive = self.dice.below(self.pending.len() as u64 + 1) as usize;
         for change in std::mem::take(&mut self.pending).into_iter().take(survive) {

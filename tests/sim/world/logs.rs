@@ -16,7 +16,12 @@ use super::trace::Trace;
 pub fn listen(trace: &Trace) -> Alarms {
     let alarms = Alarms::default();
     let raised = alarms.clone();
-    std::panic::set_hook(Box::new(move |panic| raised.raise("?", format!("panicked: {panic}"))));
+    std::panic::set_hook(Box::new(move |panic| {
+        // A second panic on the way out would end the process before anybody is told.
+        let said = panic.to_string().replace('\n', " ");
+        eprintln!("{said}");
+        raised.raise("?", said);
+    }));
     let logs = Logs { trace: trace.clone(), alarms: alarms.clone() };
     let only_ours = tracing_subscriber::filter::FilterFn::new(is_ours);
     let subscriber = tracing_subscriber::registry().with(logs.with_filter(only_ours));

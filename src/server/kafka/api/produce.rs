@@ -5,7 +5,8 @@
 //! error closes the connection, because there is no other way to tell. Topics by name up to 12, by id from 13 on.
 //!
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
-//! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`); what
+//! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`) or comes after
+//! this one (`broker/passing.rs`; then a success names it); what
 //! `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition says (sequences,
 //! NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
 //! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of
@@ -16,12 +17,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::base::ids::{PartitionIndex, TopicId};
+use crate::base::ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
 use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{Parked, PartitionError, Produced};
 use crate::metadata::Image;
 use crate::metadata::topics::Topic;
-use crate::record::check;
+use crate::record::{Batch, check};
 use crate::replica::leader::Acks;
 use crate::server::kafka::client::{Asked, Endpoint};
 use crate::server::kafka::connection::Answer;
@@ -98,12 +99,22 @@ enum Wait {
     Commit(oneshot::Receiver<Result<(), PartitionError>>),
     /// The partition is to be led here, and then they are to be committed.
     Lead(Parked),
+    /// Whoever is to lead it after this broker is to have them.
+    Next { parked: Option<Parked>, leader: Option<(NodeId, LeaderEpoch)>, batch: Batch, acks: Acks },
+}
+
+/// What was waited for.
+enum Settled {
+    /// It is as the response says.
+    AsSaid,
+    Appended(Produced),
+    AppendedBy((NodeId, LeaderEpoch), Produced),
 }
 
 /// What became of a partition's records at once.
 enum Appended {
     Now(Produced),
-    Parked(Parked),
+    Waits(Wait),
 }
 
 /// How long a request waits.
@@ -148,8 +159,8 @@ impl Producing<'_> {
                     }
                     response
                 }
-                Ok(Appended::Parked(parked)) => {
-                    let (partition_at, wait) = (partition_responses.len(), Wait::Lead(parked));
+                Ok(Appended::Waits(wait)) => {
+                    let partition_at = partition_responses.len();
                     self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
                     PartitionProduceResponse { index: index.0, ..Default::default() }
                 }
@@ -168,8 +179,17 @@ impl Producing<'_> {
             return Err(Failure::Code(ErrorCode::InvalidTxnState));
         }
         // Without an answer there is nothing to hold back.
-        if acks != Acks::None && partition.awaits_leader() {
-            return Ok(Appended::Parked(partition.park(vec![batch], acks)?));
+        if acks != Acks::None {
+            if self.asked.door().broker.passes_on() {
+                let parked = if partition.holds() { Some(partition.park(vec![batch.clone()], acks)?) } else { None };
+                let leader = partition.leader();
+                if parked.is_some() || leader.is_some() {
+                    return Ok(Appended::Waits(Wait::Next { parked, leader, batch, acks }));
+                }
+            }
+            if partition.awaits_leader() {
+                return Ok(Appended::Waits(Wait::Lead(partition.park(vec![batch], acks)?)));
+            }
         }
         Ok(Appended::Now(partition.produce(vec![batch], acks)?))
     }
@@ -202,13 +222,17 @@ fn failed(topic: TopicId, index: PartitionIndex, failure: Failure, hints: &mut H
         error_code: error.code(),
         error_message: Some(error.to_string().into()),
         record_errors: record_errors(&error),
-        current_leader: leader.map_or_else(Default::default, |(leader, epoch)| LeaderIdAndEpoch {
-            leader_id: leader.0,
-            leader_epoch: epoch.0,
-            ..Default::default()
-        }),
+        current_leader: named(leader),
         ..response
     }
+}
+
+fn named(leader: Option<(NodeId, LeaderEpoch)>) -> LeaderIdAndEpoch {
+    leader.map_or_else(Default::default, |(leader, epoch)| LeaderIdAndEpoch {
+        leader_id: leader.0,
+        leader_epoch: epoch.0,
+        ..Default::default()
+    })
 }
 
 /// Which record made the batch fail.
@@ -233,23 +257,29 @@ async fn settled(
     pending: Vec<Pending>,
     patience: Patience,
 ) -> ProduceResponse {
-    let mut failures = Vec::new();
+    let mut news = Vec::new();
     for Pending { topic_at, partition_at, topic, wait } in pending {
-        let partition = &mut response.responses[topic_at].partition_responses[partition_at];
-        match outcome(wait, patience).await {
-            Ok(None) => {}
-            Ok(Some(produced)) => *partition = succeeded(PartitionIndex(partition.index), &produced),
-            Err(error) => failures.push((topic_at, partition_at, topic, error)),
+        let index = PartitionIndex(response.responses[topic_at].partition_responses[partition_at].index);
+        match outcome(asked, (topic, index), wait, patience).await {
+            Ok(Settled::AsSaid) => {}
+            other => news.push((topic_at, partition_at, topic, index, other)),
         }
     }
-    if failures.is_empty() {
+    if news.is_empty() {
         return response;
     }
     let image = asked.image();
     let mut hints = Hints::new(asked, &image);
-    for (topic_at, partition_at, topic, error) in failures {
-        let partition = &mut response.responses[topic_at].partition_responses[partition_at];
-        *partition = failed(topic, PartitionIndex(partition.index), Failure::Partition(error), &mut hints);
+    for (topic_at, partition_at, topic, index, outcome) in news {
+        let partition = match outcome {
+            Ok(Settled::AsSaid) => continue,
+            Ok(Settled::Appended(produced)) => succeeded(index, &produced),
+            Ok(Settled::AppendedBy(leader, produced)) => {
+                PartitionProduceResponse { current_leader: named(hints.named(leader)), ..succeeded(index, &produced) }
+            }
+            Err(error) => failed(topic, index, Failure::Partition(error), &mut hints),
+        };
+        response.responses[topic_at].partition_responses[partition_at] = partition;
     }
     let known = |endpoint: &Endpoint| response.node_endpoints.iter().any(|known| known.node_id == endpoint.node.0);
     let new: Vec<_> = hints.into_endpoints().into_iter().filter(|endpoint| !known(endpoint)).collect();
@@ -257,19 +287,37 @@ async fn settled(
     response
 }
 
-/// What a partition's response waits for; with an append, if that was made only now.
-async fn outcome(wait: Wait, patience: Patience) -> Result<Option<Produced>, PartitionError> {
+/// What a partition's response waits for.
+async fn outcome(
+    asked: &Asked,
+    partition: (TopicId, PartitionIndex),
+    wait: Wait,
+    patience: Patience,
+) -> Result<Settled, PartitionError> {
     match wait {
-        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| None),
-        Wait::Lead(mut parked) => {
-            let in_time = timeout_at(patience.held_until, parked.outcome()).await;
-            let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
-            if let Some(committed) = produced.committed.take() {
-                commit(committed, patience.deadline).await?;
-            }
-            Ok(Some(produced))
+        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| Settled::AsSaid),
+        Wait::Lead(parked) => led_here(parked, patience).await.map(Settled::Appended),
+        Wait::Next { parked, leader, batch, acks } => {
+            let here = match parked {
+                Some(parked) => led_here(parked, patience).await,
+                None => Err(PartitionError::NotLeader { hint: leader }),
+            };
+            let Err(PartitionError::NotLeader { hint: Some(next) }) = here else { return here.map(Settled::Appended) };
+            let left = patience.deadline.saturating_duration_since(Instant::now());
+            let produced = asked.door().broker.pass_on(partition, next, &batch, acks, left).await?;
+            Ok(Settled::AppendedBy(next, produced))
         }
     }
+}
+
+/// Waits until a parked append is made here and committed.
+async fn led_here(mut parked: Parked, patience: Patience) -> Result<Produced, PartitionError> {
+    let in_time = timeout_at(patience.held_until, parked.outcome()).await;
+    let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
+    if let Some(committed) = produced.committed.take() {
+        commit(committed, patience.deadline).await?;
+    }
+    Ok(produced)
 }
 
 async fn commit(
