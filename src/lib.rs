@@ -40,9 +40,10 @@
 //!   decides on a draft (`controller/topics.rs`) → facts become one Raft entry (`quorum/log.rs`, `network.rs`) →
 //!   committed → `quorum/feed.rs` ⇢ every broker's `subscription.rs` → its `partitions.rs` open logs, lead, follow.
 //! - **A broker dies**: its session breaks and its port refuses, or nobody gets an answer from its process
-//!   (`quorum/sessions.rs`, `broker/witness.rs`, judged by `controller/liveness.rs`) → it is fenced, new leaders are elected (`controller/elections.rs`) in one entry → the
-//!   feed tells every broker. Meanwhile clients are held rather than sent astray (`broker/partition/park.rs`). Was it
-//!   the active controller, then the same evidence elects another one first (`quorum/haste.rs`).
+//!   (`quorum/sessions.rs`, `broker/witness.rs`, judged by `controller/liveness.rs`) → it is fenced, new leaders
+//!   are elected (`controller/elections.rs`) in one entry → the feed tells every broker. Meanwhile clients are held
+//!   rather than sent astray (`broker/partition/park.rs`). Was it the active controller, then the same evidence
+//!   elects another one first (`quorum/haste.rs`).
 //! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
 //!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.
