@@ -5,6 +5,7 @@
 //!
 //! Patience is counted in ticks of the one who asks: whoever gets no processor himself has not waited. So a machine on
 //! which everything is slow lengthens everybody's patience, and only who stands still while others run is found silent.
+//! Who refuses is waited for as long: then it is not asked again at once, and a process that restarts is not hurried.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -37,17 +38,21 @@ pub async fn inquire(network: &dyn Network, address: &str) -> Inquiry {
 /// Waits for an answer, as long as we get to wait.
 async fn patiently(answer: impl Future<Output = io::Result<u8>>) -> Inquiry {
     let mut answer = pin!(answer);
+    let mut refused = None;
     let mut ticks = interval(Duration::from_millis(INQUIRY_TICK_MS));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for _ in 0..=INQUIRY_TICKS {
         tokio::select! {
             biased;
             // However late it is, an answer that is there counts.
-            answer = &mut answer => return judged(&answer),
+            answer = &mut answer, if refused.is_none() => match answer {
+                Ok(_) => return Inquiry::Answered,
+                Err(error) => refused = Some(judged(error.kind())),
+            },
             _ = ticks.tick() => {}
         }
     }
-    Inquiry::Unanswered
+    refused.unwrap_or(Inquiry::Unanswered)
 }
 
 async fn ask(network: &dyn Network, address: &str) -> io::Result<u8> {
@@ -56,12 +61,12 @@ async fn ask(network: &dyn Network, address: &str) -> io::Result<u8> {
     connection.read_u8().await
 }
 
-fn judged(answer: &io::Result<u8>) -> Inquiry {
+/// What it says about a process that it could not be asked.
+fn judged(error: ErrorKind) -> Inquiry {
     use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, TimedOut, UnexpectedEof};
-    match answer.as_ref().map_err(io::Error::kind) {
-        Ok(_) => Inquiry::Answered,
-        Err(ConnectionRefused | ConnectionReset | HostUnreachable | TimedOut | UnexpectedEof) => Inquiry::Unanswered,
-        Err(_) => Inquiry::Unasked,
+    match error {
+        ConnectionRefused | ConnectionReset | HostUnreachable | TimedOut | UnexpectedEof => Inquiry::Unanswered,
+        _ => Inquiry::Unasked,
     }
 }
 
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(patiently(stalled).await, Inquiry::Answered);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_fails_on_our_side_says_nothing_about_others() {
         let failed = |kind: ErrorKind| async move { Err(io::Error::from(kind)) };
         assert_eq!(patiently(failed(ErrorKind::ConnectionRefused)).await, Inquiry::Unanswered);

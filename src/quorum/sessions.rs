@@ -319,12 +319,17 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
             said = self.up.next() => {
                 // A stream that fails has ended too; that it did is told when `open` is dropped.
                 let Some(Ok(proto::SessionUp { message: Some(message) })) = said else { return Ok(None) };
+                // Who has just looked for a node is not asked again before the next heartbeat.
+                let is_testimony = matches!(message, Message::Lost(_) | Message::Found(_));
                 self.take(message).await?;
+                let silent = if is_testimony { Vec::new() } else { self.silent.borrow().clone() };
+                return Ok(Some(self.answer(&silent)));
             }
             // Whoever is to be looked for is not left until the next heartbeat.
             Ok(()) = self.silent.changed() => {}
         }
-        Ok(Some(self.answer()))
+        let silent = self.silent.borrow_and_update().clone();
+        Ok(Some(self.answer(&silent)))
     }
 
     async fn take(&mut self, message: Message) -> Result<(), Status> {
@@ -361,13 +366,13 @@ impl<Up: Stream<Item = Result<proto::SessionUp, Status>> + Unpin> Session<Up> {
         Ok(Event::Opened { node, stream, epoch: BrokerEpoch(hello.broker_epoch), address: hello.peer_address })
     }
 
-    fn answer(&mut self) -> proto::SessionDown {
+    fn answer(&self, silent: &[NodeId]) -> proto::SessionDown {
         let active = self.quorum.leader();
         proto::SessionDown {
             active: active.map(|member| proto::ControllerAddress { node_id: member.node.0, address: member.address }),
             session_timeout_ms: u32::try_from(self.session_timeout.as_millis()).unwrap_or(u32::MAX),
             rules: self.quorum.rules(),
-            silent: self.silent.borrow_and_update().iter().map(|node| node.0).collect(),
+            silent: silent.iter().map(|node| node.0).collect(),
         }
     }
 }
