@@ -3,13 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::io::Errno;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::base::disk::{FileRange, cut_short};
 use crate::base::executor::BoxFuture;
-use crate::base::network::{Connection, Detached, Listener, Network, Stream};
+use crate::base::network::{Connection, Detached, Listener, Network, Stream, poll_copy};
 
 pub(super) struct Sockets;
 
@@ -63,6 +65,24 @@ impl Stream for Socket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    fn poll_send(self: Pin<&mut Self>, cx: &mut Context<'_>, range: &FileRange) -> Poll<io::Result<usize>> {
+        let Some(file) = range.file.descriptor() else { return poll_copy(self, cx, range) };
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            let send = || loop {
+                match rustix::fs::sendfile(&self.0, file, Some(&mut range.position.clone()), range.length) {
+                    Err(Errno::INTR) => {}
+                    sent => return Ok(sent?),
+                }
+            };
+            match self.0.try_io(Interest::WRITABLE, send) {
+                Ok(0) if range.length > 0 => return Poll::Ready(Err(cut_short())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
     }
 
     fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::LogError;
 use super::epochs::{EpochEnd, EpochStart, Epochs};
 use super::folder::{self, Folder};
-use super::reader::Source;
+use super::reader::{ReadRequest, Source};
 use super::segment::{Incoming, Segment};
 use super::tail::Tail;
 use crate::base::clock::WallMillis;
@@ -355,13 +355,13 @@ impl Log {
         self.segments.partition_point(|segment| segment.base() <= offset).saturating_sub(1)
     }
 
-    pub(super) fn source(&mut self, from: Offset) -> Result<Source, LogError> {
-        self.source_in(self.segment_of(from), from)
+    pub(super) fn source(&mut self, request: &ReadRequest) -> Result<Source, LogError> {
+        self.source_in(self.segment_of(request.from), request)
     }
 
-    pub(super) fn source_in(&mut self, at: usize, from: Offset) -> Result<Source, LogError> {
+    pub(super) fn source_in(&mut self, at: usize, request: &ReadRequest) -> Result<Source, LogError> {
         let next = self.segments.get(at + 1).map_or(self.log_end, Segment::base);
-        self.segments[at].source(&self.folder, from, next)
+        self.segments[at].source(&self.folder, request, next)
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::epochs::{EpochStart, EpochsRebuild};
 use super::folder::{Folder, Kind, Names};
-use super::reader::Wait;
+use super::reader::{ReadRequest, Wait};
 use super::scan::{Defect, Scan};
 use super::segment::Segment;
 use super::{Log, LogError, LogOptions, ProducerEntry, checkpoint};
@@ -103,7 +103,7 @@ impl Log {
             return Ok(());
         }
         for at in self.segment_of(from)..self.segments.len() {
-            let source = self.source_in(at, from)?;
+            let source = self.source_in(at, &ReadRequest::all(from))?;
             let begin = source.locate(from, Wait::Yes)?.map_err(LogError::io(&source.path))?;
             let Some((position, _)) = begin else { continue };
             let mut scan = Scan::new(Arc::clone(&source.file), position, source.size);

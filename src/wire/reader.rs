@@ -46,14 +46,14 @@ macro_rules! sized {
             #[inline]
             pub fn $name(&mut self, field: &'static str) -> Result<$type, DecodeError> {
                 match self.$read(field)? {
-                    Some(value) => Ok(value),
+                    Some(value) => Ok(value.into()),
                     None => Err(self.fault(field, Fault::Null)),
                 }
             }
 
             #[inline]
             pub fn $nullable(&mut self, field: &'static str) -> Result<Option<$type>, DecodeError> {
-                self.$read(field)
+                Ok(self.$read(field)?.map(Into::into))
             }
         )*
     };

@@ -18,19 +18,22 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::hangup::Hangup;
 use super::memory::Share;
+use super::outgoing::Outgoing;
 use super::patience::{Patience, Reading};
+use crate::base::executor::Worker;
 use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
 use crate::base::network::Connection;
 use crate::wire::Frame;
@@ -40,12 +43,9 @@ use crate::wire::frame::next_frame;
 mod tests;
 
 /// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
-const CHUNK_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// By what a buffer grows at least when it is known that more of a frame has to come: few steps, and little unused.
 const GROWTH_FACTOR: usize = 4;
-/// Segments that one system call writes.
-const SEGMENTS_PER_WRITE_MAX: usize = 64;
-
 /// Answers requests.
 pub trait Answerer {
     /// Takes a frame, does at once what has to happen in the order of arrival, and says how it will be answered.
@@ -61,8 +61,9 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn ready_bytes(&self) -> usize {
-        if let Self::Ready(frame) = self { frame.size() } else { 0 }
+    /// How many bytes of it are ready, and how many of those are in memory.
+    fn ready_bytes(&self) -> (usize, usize) {
+        if let Self::Ready(frame) = self { (frame.size(), frame.memory()) } else { (0, 0) }
     }
 }
 
@@ -75,9 +76,16 @@ pub struct Terms {
     pub idle_max: Option<Duration>,
 }
 
-/// Serves a connection until it ends, and says why it ended.
-pub async fn serve(stream: Connection, answerer: impl Answerer, share: Share, terms: Terms) -> Hangup {
-    let mut conversation = Conversation::new(stream, answerer, share, terms);
+/// Serves a connection until it ends, and says why it ended. The loader reads what is to be sent from files and is not
+/// in memory.
+pub async fn serve(
+    stream: Connection,
+    answerer: impl Answerer,
+    share: Share,
+    terms: Terms,
+    loader: Arc<dyn Worker>,
+) -> Hangup {
+    let mut conversation = Conversation::new(stream, answerer, share, terms, loader);
     match poll_fn(|cx| conversation.poll(cx)).await {
         Ok(never) => match never {},
         Err(hangup) => hangup,
@@ -100,11 +108,12 @@ struct Conversation<A> {
     waiting_bytes: usize,
     /// Of the answers among them that are ready, and wait only for those before them.
     ready_bytes: usize,
+    ready_memory: usize,
     outgoing: Outgoing,
 }
 
 impl<A: Answerer> Conversation<A> {
-    fn new(stream: Connection, answerer: A, share: Share, terms: Terms) -> Self {
+    fn new(stream: Connection, answerer: A, share: Share, terms: Terms, loader: Arc<dyn Worker>) -> Self {
         Self {
             stream,
             answerer,
@@ -115,7 +124,8 @@ impl<A: Answerer> Conversation<A> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             ready_bytes: 0,
-            outgoing: Outgoing::default(),
+            ready_memory: 0,
+            outgoing: Outgoing::new(loader),
         }
     }
 
@@ -123,11 +133,20 @@ impl<A: Answerer> Conversation<A> {
         loop {
             self.take_requests()?;
             self.collect_answers(cx)?;
+            // What came together is answered together.
+            match if self.outgoing.may_grow() { self.poll_read(cx) } else { Ok(Poll::Pending) } {
+                Ok(Poll::Ready(())) => continue,
+                Ok(Poll::Pending) => {}
+                Err(hangup) => {
+                    self.outgoing.poll_write(&mut self.stream, cx)?; // who says no more may still listen
+                    return Poll::Ready(Err(hangup));
+                }
+            }
             let written = self.outgoing.poll_write(&mut self.stream, cx)?;
             if written > 0 {
                 self.patience.moved();
             }
-            self.share.note_answers(self.ready_bytes + self.outgoing.bytes);
+            self.share.note_answers(self.ready_memory + self.outgoing.memory);
             if self.has_request() && self.may_take() {
                 continue; // what was written has made room for it
             }
@@ -146,8 +165,10 @@ impl<A: Answerer> Conversation<A> {
             self.patience.request_taken();
             let bytes = frame.len();
             let answer = self.answerer.answer(frame)?;
-            self.ready_bytes += answer.ready_bytes();
-            self.share.note_answers(self.ready_bytes + self.outgoing.bytes); // which may be enough for now
+            let (ready_bytes, ready_memory) = answer.ready_bytes();
+            self.ready_bytes += ready_bytes;
+            self.ready_memory += ready_memory;
+            self.share.note_answers(self.ready_memory + self.outgoing.memory); // which may be enough for now
             self.waiting.push_back((answer, bytes));
             self.waiting_bytes += bytes;
         }
@@ -160,7 +181,9 @@ impl<A: Answerer> Conversation<A> {
     /// Moves answers that are ready to the way out, none before its predecessors.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> Result<(), Hangup> {
         while let Some((answer, bytes)) = self.waiting.front_mut() {
-            self.ready_bytes -= answer.ready_bytes();
+            let (ready_bytes, ready_memory) = answer.ready_bytes();
+            self.ready_bytes -= ready_bytes;
+            self.ready_memory -= ready_memory;
             match answer {
                 Answer::Later(coming) => match coming.as_mut().poll(cx) {
                     Poll::Ready(frame) => self.outgoing.push(&frame?),
@@ -263,59 +286,4 @@ fn poll_read_frame(
     into.reserve(room);
     let mut into = into.limit(room);
     pin!(stream.read_buf(&mut into)).poll(cx)
-}
-
-/// Segments to be written, in order.
-#[derive(Default)]
-struct Outgoing {
-    segments: VecDeque<Bytes>,
-    bytes: usize,
-    unflushed: bool,
-}
-
-impl Outgoing {
-    fn push(&mut self, frame: &Frame) {
-        self.segments.extend(frame.segments());
-        self.bytes += frame.size();
-    }
-
-    /// Writes as much as the socket takes. Returns how much that was.
-    fn poll_write(&mut self, stream: &mut Connection, cx: &mut Context<'_>) -> io::Result<usize> {
-        let before = self.bytes;
-        while !self.segments.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_WRITE_MAX];
-            let count = self.segments.len().min(SEGMENTS_PER_WRITE_MAX);
-            for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-                *slice = IoSlice::new(segment);
-            }
-            match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
-                Poll::Pending => return Ok(before - self.bytes),
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => self.advance(written),
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            match Pin::new(stream).poll_flush(cx) {
-                Poll::Pending => {}
-                Poll::Ready(flushed) => {
-                    flushed?;
-                    self.unflushed = false;
-                }
-            }
-        }
-        Ok(before - self.bytes)
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.bytes -= written;
-        while let Some(first) = self.segments.front_mut() {
-            if written < first.len() {
-                return first.advance(written);
-            }
-            written -= first.len();
-            self.segments.pop_front();
-        }
-    }
 }

@@ -17,6 +17,7 @@ pub mod listener;
 mod connection;
 mod hangup;
 mod memory;
+mod outgoing;
 mod patience;
 mod places;
 
