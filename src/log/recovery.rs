@@ -331,6 +331,7 @@ impl<'a> Recovery<'a> {
         log.log_end = end;
         log.log_start = log.segments[0].base().max(self.known.log_start);
         log.recovery_point = self.known.recovery_point.min(end);
+        log.is_rooted = log.recovery_point > log.log_start; // a flush has come so far
         log.snapshots = snapshots;
         if log.log_start > end {
             log.start_over(log.log_start, now)?; // what was to be read first is lost, and everything before it deleted
