@@ -108,7 +108,7 @@ pub struct FileRange {
 
 /// Pages this far from each other are looked at to tell whether a range is in memory: what was written or read in one
 /// go comes and goes in pieces about as large.
-const PROBE_STRIDE: usize = 64 * 1024;
+const PROBE_STRIDE: usize = 128 * 1024;
 
 impl FileRange {
     /// The beginning of the range, at most this long.

@@ -22,10 +22,10 @@ use crate::record::{BatchHeader, HEADER_LEN};
 const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
 
 /// Up to here it costs less to copy batches than to have the system send them from the file: one call less.
-const COPY_BYTES_MAX: usize = 32 * 1024;
+const COPY_BYTES_MAX: usize = if cfg!(test) { 256 } else { 32 * 1024 };
 
 /// How far headers are walked for the sake of a larger answer, where the index has no entry near its end.
-const WALK_BYTES_MAX: u64 = 64 * 1024;
+const WALK_BYTES_MAX: u64 = if cfg!(test) { 512 } else { 64 * 1024 };
 
 /// What is to be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

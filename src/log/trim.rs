@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::folder::{Folder, Kind};
+use super::reader::ReadRequest;
 use super::reader::Wait;
 use super::segment::Segment;
-use super::reader::ReadRequest;
 use super::{Log, LogError};
 use crate::base::clock::WallMillis;
 use crate::base::disk::Disk;

@@ -71,17 +71,20 @@ impl Frame {
     }
 }
 
+/// How long the first frame is, without its length; `None` if that is not all there.
+pub fn length_of(received: &[u8], bytes_max: usize) -> Result<Option<usize>, FrameError> {
+    let Some(prefix) = received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    match usize::try_from(i32::from_be_bytes(*prefix)) {
+        Ok(bytes) if bytes <= bytes_max => Ok(Some(bytes)),
+        _ => Err(FrameError::of(*prefix, bytes_max)),
+    }
+}
+
 /// Takes the first complete frame out of what has been received, without its length; `None` if it is not all there.
 pub fn next_frame(received: &mut BytesMut, bytes_max: usize) -> Result<Option<Bytes>, FrameError> {
-    let Some(prefix) = received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-    let length = i32::from_be_bytes(*prefix);
-    let bytes = match usize::try_from(length) {
-        Ok(bytes) if bytes <= bytes_max => bytes,
-        _ => return Err(FrameError::of(*prefix, bytes_max)),
-    };
-    if received.len() - LENGTH_BYTES < bytes {
+    let Some(bytes) = length_of(received, bytes_max)?.filter(|bytes| received.len() - LENGTH_BYTES >= *bytes) else {
         return Ok(None);
-    }
+    };
     received.advance(LENGTH_BYTES);
     Ok(Some(received.split_to(bytes).freeze()))
 }

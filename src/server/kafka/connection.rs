@@ -1,8 +1,8 @@
 //! One client's connection: frames in, answers out, in the order of the requests.
 //!
 //! ```text
-//!  socket ─► received ─► next_frame ─► answerer ─► waiting ─────────► outgoing ─► socket
-//!            (bytes)                   (at once)   (answers, in order) (segments)
+//!  socket ─► received ─► answerer ─► waiting ─────────► outgoing ─► socket
+//!            (requests)  (at once)   (answers, in order) (segments)
 //! ```
 //!
 //! One task does it all, and starts no other. A request is handed over as soon as it is complete, so what it does
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
@@ -33,19 +33,17 @@ use super::hangup::Hangup;
 use super::memory::Share;
 use super::outgoing::Outgoing;
 use super::patience::{Patience, Reading};
+use super::received::Received;
 use crate::base::executor::Worker;
 use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
 use crate::base::network::Connection;
 use crate::wire::Frame;
-use crate::wire::frame::next_frame;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 /// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// By what a buffer grows at least when it is known that more of a frame has to come: few steps, and little unused.
-const GROWTH_FACTOR: usize = 4;
 /// Answers requests.
 pub trait Answerer {
     /// Takes a frame, does at once what has to happen in the order of arrival, and says how it will be answered.
@@ -101,8 +99,8 @@ struct Conversation<A> {
     share: Share,
     patience: Patience,
     terms: Terms,
-    /// What has arrived and is not a whole request yet.
-    received: BytesMut,
+    /// What has arrived and was not taken.
+    received: Received,
     /// In the order of the requests, with the size of each.
     waiting: VecDeque<(Answer, usize)>,
     waiting_bytes: usize,
@@ -120,7 +118,7 @@ impl<A: Answerer> Conversation<A> {
             share,
             patience: Patience::new(terms.idle_max),
             terms,
-            received: BytesMut::new(),
+            received: Received::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             ready_bytes: 0,
@@ -147,7 +145,7 @@ impl<A: Answerer> Conversation<A> {
                 self.patience.moved();
             }
             self.share.note_answers(self.ready_memory + self.outgoing.memory);
-            if self.has_request() && self.may_take() {
+            if self.received.has_next() && self.may_take() {
                 continue; // what was written has made room for it
             }
             if self.poll_read(cx)?.is_pending() {
@@ -161,7 +159,7 @@ impl<A: Answerer> Conversation<A> {
     /// Hands over every request that is complete, as far as there is room.
     fn take_requests(&mut self) -> Result<(), Hangup> {
         while self.may_take() {
-            let Some(frame) = next_frame(&mut self.received, self.terms.request_bytes_max)? else { break };
+            let Some(frame) = self.received.next() else { break };
             self.patience.request_taken();
             let bytes = frame.len();
             let answer = self.answerer.answer(frame)?;
@@ -171,9 +169,6 @@ impl<A: Answerer> Conversation<A> {
             self.share.note_answers(self.ready_memory + self.outgoing.memory); // which may be enough for now
             self.waiting.push_back((answer, bytes));
             self.waiting_bytes += bytes;
-        }
-        if self.received.is_empty() {
-            self.received = BytesMut::new(); // or the last request's memory would stay
         }
         Ok(())
     }
@@ -203,19 +198,19 @@ impl<A: Answerer> Conversation<A> {
         if !self.may_take() {
             return Ok(Poll::Pending); // what is written or answered wakes us
         }
-        let room = self.room();
-        let buffer = self.received.capacity().max(self.received.len() + room);
+        let room = self.received.large(CHUNK_BYTES);
+        let buffer = self.received.held() + room.unwrap_or(CHUNK_BYTES);
         if self.share.poll_cover(buffer + self.waiting_bytes, cx).is_pending() {
             return Ok(Poll::Pending);
         }
         let read = match room {
-            0..=CHUNK_BYTES => poll_read_chunk(&mut self.stream, &mut self.received, cx),
-            _ => poll_read_frame(&mut self.stream, &mut self.received, room, cx),
+            None => self.poll_read_chunk(cx)?,
+            Some(room) => self.poll_read_large(room, cx),
         };
         match read {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(0)) if self.received.is_empty() => Err(Hangup::ByPeer),
-            Poll::Ready(Ok(0)) => Err(Hangup::CutShort { received: self.received.len() }),
+            Poll::Ready(Ok(0)) => Err(Hangup::CutShort { received: self.received.partial() }),
             Poll::Ready(Ok(_)) => {
                 self.patience.moved();
                 Ok(Poll::Ready(()))
@@ -224,14 +219,27 @@ impl<A: Answerer> Conversation<A> {
         }
     }
 
-    /// How much to read next: a chunk, or what is missing of the frame, but not far more than has arrived of it.
-    fn room(&self) -> usize {
-        let missing = missing(&self.received);
-        missing.min(self.received.len() * (GROWTH_FACTOR - 1)).max(CHUNK_BYTES)
+    /// Reads whatever comes, up to a chunk.
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Result<Poll<io::Result<usize>>, Hangup> {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK_BYTES];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut chunk);
+        self.received.take(chunk.filled(), self.terms.request_bytes_max)?;
+        Ok(read.map_ok(|()| chunk.filled().len()))
+    }
+
+    /// Reads a large request's bytes to where they stay.
+    fn poll_read_large(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let buffer = self.received.buffer();
+        buffer.reserve(room);
+        let mut buffer = buffer.limit(room);
+        let read = ready!(pin!(self.stream.read_buf(&mut buffer)).poll(cx));
+        self.received.complete();
+        Poll::Ready(read)
     }
 
     fn held(&self) -> usize {
-        self.received.capacity() + self.waiting_bytes
+        self.received.held() + self.waiting_bytes
     }
 
     /// Whether another request may be taken.
@@ -239,10 +247,6 @@ impl<A: Answerer> Conversation<A> {
         self.waiting.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
             && self.waiting_bytes + self.ready_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
             && self.share.has_room_for_answer()
-    }
-
-    fn has_request(&self) -> bool {
-        self.received.len() >= 4 && missing(&self.received) == 0
     }
 
     fn reading(&self) -> Reading {
@@ -255,35 +259,7 @@ impl<A: Answerer> Conversation<A> {
         } else if self.received.is_empty() {
             Reading::Idle
         } else {
-            Reading::Frame { received: self.received.len() }
+            Reading::Frame { received: self.received.partial() }
         }
     }
-}
-
-/// How many bytes of the frame in front have not arrived; none if its length has not.
-fn missing(received: &BytesMut) -> usize {
-    const LENGTH_BYTES: usize = 4;
-    let length = received.first_chunk::<LENGTH_BYTES>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
-    (usize::try_from(length).unwrap_or(0) + LENGTH_BYTES).saturating_sub(received.len())
-}
-
-/// Reads whatever comes, up to a chunk.
-fn poll_read_chunk(stream: &mut Connection, into: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let mut chunk = [MaybeUninit::uninit(); CHUNK_BYTES];
-    let mut chunk = ReadBuf::uninit(&mut chunk);
-    ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
-    into.extend_from_slice(chunk.filled());
-    Poll::Ready(Ok(chunk.filled().len()))
-}
-
-/// Reads the frame's bytes to where they stay.
-fn poll_read_frame(
-    stream: &mut Connection,
-    into: &mut BytesMut,
-    room: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    into.reserve(room);
-    let mut into = into.limit(room);
-    pin!(stream.read_buf(&mut into)).poll(cx)
 }

@@ -20,6 +20,7 @@ mod memory;
 mod outgoing;
 mod patience;
 mod places;
+mod received;
 
 mod alterations;
 mod client;

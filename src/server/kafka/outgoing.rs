@@ -143,3 +143,6 @@ impl Outgoing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
