@@ -8,7 +8,9 @@
 //! - a created, renamed or removed name survives the machine only after `sync_dir` of its folder;
 //! - a failed `sync_data` says nothing about what is on the disk: the file must be given up, never synced again.
 
+use std::fmt;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +90,86 @@ pub trait File: Send + Sync + 'static {
 
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+
+    /// What the operating system knows the file by, so that it can send from it by itself; nothing if it is simulated.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A part of a file that is kept open, also when its name is gone.
+#[derive(Clone)]
+pub struct FileRange {
+    pub file: Arc<dyn File>,
+    pub position: u64,
+    pub length: usize,
+}
+
+/// Pages this far from each other are looked at to tell whether a range is in memory: what was written or read in one
+/// go comes and goes in pieces about as large.
+const PROBE_STRIDE: usize = 128 * 1024;
+
+impl FileRange {
+    /// The beginning of the range, at most this long.
+    pub fn first(&self, length: usize) -> Self {
+        Self { length: self.length.min(length), ..self.clone() }
+    }
+
+    /// Forgets the beginning of the range.
+    pub fn advance(&mut self, by: usize) {
+        assert!(by <= self.length, "the caller has gone past the end of a range");
+        self.position += by as u64;
+        self.length -= by;
+    }
+
+    /// Whether all of it seems to be in memory. Some pages are looked at, the first and the last among them: if others
+    /// are missing, whoever reads on waits for the device a little.
+    pub fn is_cached(&self) -> io::Result<bool> {
+        let places = (0..self.length).step_by(PROBE_STRIDE).chain(self.length.checked_sub(1));
+        for place in places {
+            match self.file.read_at_cached(&mut [0], self.position + place as u64) {
+                Ok(1) => {}
+                Ok(_) => return Ok(false), // its end: a read that waits says what has become of the file
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the device bring all of it to memory. Waits for it, and fails if the file ends before the range does.
+    pub fn load(&self) -> io::Result<()> {
+        let mut buffer = vec![0; self.length.min(PROBE_STRIDE)];
+        let mut rest = self.clone();
+        while rest.length > 0 {
+            let wanted = rest.length.min(buffer.len());
+            if self.file.read_at(&mut buffer[..wanted], rest.position)? < wanted {
+                return Err(cut_short());
+            }
+            rest.advance(wanted);
+        }
+        Ok(())
+    }
+}
+
+/// Says that a range is not there any more: its file was cut.
+pub fn cut_short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "a file was cut while it was being sent")
+}
+
+/// The same bytes of the same open file.
+impl PartialEq for FileRange {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && (self.position, self.length) == (other.position, other.length)
+    }
+}
+
+impl Eq for FileRange {}
+
+impl fmt::Debug for FileRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes from {} on", self.length, self.position)
     }
 }
 

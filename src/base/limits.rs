@@ -1,5 +1,9 @@
 //! Every bound of the system, with its reason: what is not listed here is not bounded, and that is a bug.
 
+/// What a log without followers keeps of its end in memory: who reads there wants the last few records, and more comes
+/// from the page cache at no cost. What is kept in memory for nobody makes every append write to memory that is cold.
+pub const TAIL_BYTES_ALONE_MAX: usize = 64 * 1024;
+
 /// Jobs that may wait for one worker. More would only hide that the disk cannot keep up.
 pub const WORKER_QUEUE_JOBS_MAX: usize = 1024;
 
@@ -201,7 +205,7 @@ pub const KAFKA_REQUESTS_IN_FLIGHT_MAX: usize = 64;
 pub const KAFKA_BYTES_IN_FLIGHT_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of requests that each Kafka connection may always hold.
-pub const KAFKA_CONNECTION_BYTES_FREE: usize = 64 * 1024;
+pub const KAFKA_CONNECTION_BYTES_FREE: usize = 128 * 1024;
 
 /// Bytes of requests that all Kafka connections together may hold beyond that; who needs more waits.
 pub const KAFKA_REQUEST_BYTES_MAX: usize = 256 * 1024 * 1024;

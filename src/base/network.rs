@@ -5,10 +5,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::disk::{FileRange, cut_short};
 use super::executor::BoxFuture;
+
+/// What is read at once of a file that is sent by hand.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Makes connections and waits for them.
 pub trait Network: Send + Sync + 'static {
@@ -32,6 +38,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
+    /// Writes from a file, of which the bytes should be in memory; says how many were taken. Where the operating system
+    /// can do it alone, they never come to this process. A file that was cut meanwhile is an error.
+    fn poll_send(self: Pin<&mut Self>, cx: &mut Context<'_>, range: &FileRange) -> Poll<io::Result<usize>> {
+        poll_copy(self, cx, range)
+    }
+
     /// Takes the stream off the runtime it was made on.
     fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>>;
 }
@@ -43,4 +55,17 @@ pub type Connection = Box<dyn Stream>;
 pub trait Detached: Send + 'static {
     /// Puts the stream on the current runtime.
     fn attach(self: Box<Self>) -> io::Result<Connection>;
+}
+
+/// Writes from a file by reading it.
+pub fn poll_copy(
+    stream: Pin<&mut (impl AsyncWrite + ?Sized)>,
+    cx: &mut Context<'_>,
+    range: &FileRange,
+) -> Poll<io::Result<usize>> {
+    let mut chunk = vec![0; range.length.min(CHUNK_BYTES)];
+    if range.file.read_at(&mut chunk, range.position)? < chunk.len() {
+        return Poll::Ready(Err(cut_short()));
+    }
+    stream.poll_write(cx, &chunk)
 }

@@ -82,13 +82,13 @@ impl Folders {
         (topic, name, index): (TopicId, Arc<str>, PartitionIndex),
         settings: TopicSettings,
     ) -> Result<Arc<Partition>, PartitionError> {
-        let dir = self.dir_for(topic, &name, index)?;
+        let (dir, is_there) = self.dir_for(topic, &name, index)?;
         let path = dir.dir.folder(&name, index);
         let now = self.world.clock.now();
         let disk = &self.world.disk;
         let mut found = ProducersFound::new(around.now());
-        let (log, high_watermark) = match Log::topic_id(&**disk, &path)? {
-            Some(_) => {
+        let (log, high_watermark) = match is_there {
+            true => {
                 let marks = dir.marks().get(&(name.to_string(), index)).copied().unwrap_or_default();
                 let known =
                     Known { after: self.after, recovery_point: marks.recovery_point, log_start: marks.log_start };
@@ -101,33 +101,31 @@ impl Folders {
                 }
                 (opened.log, marks.high_watermark)
             }
-            None => {
+            false => {
                 // Or a crash would have an older partition of this name vouch for records of this one.
                 if dir.marks().remove(&(name.to_string(), index)).is_some() {
                     dir.is_behind.store(true, Ordering::Relaxed);
                 }
                 dir.write_if_behind()?;
-                let log = Log::create(Arc::clone(disk), &path, topic, settings.log, now)?;
-                dir.dir.sync()?;
-                (log, Offset(0))
+                (Log::create(Arc::clone(disk), &path, topic, settings.log, now)?, Offset(0))
             }
         };
         Ok(Partition::new(Arc::clone(around), (topic, name, index), log, found.producers, high_watermark, settings))
     }
 
-    /// The dir that has the partition; for a new one, the dir with the fewest. A folder of the same name that belongs
-    /// to an older topic is moved out of the way and removed.
-    fn dir_for(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<&Dir, PartitionError> {
+    /// The dir that has the partition; for a new one, the dir with the fewest, and that it is not there. A folder of
+    /// the same name that belongs to an older topic is moved out of the way and removed.
+    fn dir_for(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<(&Dir, bool), PartitionError> {
         for dir in &self.dirs {
             let path = dir.dir.folder(name, index);
             match Log::topic_id(&*self.world.disk, &path)? {
-                Some(found) if found == topic => return Ok(dir),
+                Some(found) if found == topic => return Ok((dir, true)),
                 Some(found) => self.remove_folder(dir, name, index, found)?,
                 None => {}
             }
         }
         let fewest = self.dirs.iter().min_by_key(|dir| dir.marks().len());
-        Ok(fewest.expect("a node has a log dir at least"))
+        Ok((fewest.expect("a node has a log dir at least"), false))
     }
 
     /// Removes what a deleted topic left.

@@ -273,7 +273,7 @@ async fn transmit(
     while let Some(Asked { frame, waiting: asked }) = queue.recv().await {
         waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(asked);
         for segment in frame.segments() {
-            if let Err(error) = to.write_all(&segment).await {
+            if let Err(error) = to.write_all(segment.bytes()).await {
                 return error.to_string();
             }
         }

@@ -26,7 +26,7 @@ use crate::base::ids::{NodeId, Offset};
 use crate::base::limits::{CONSUMER_FETCH_BYTES_MAX, CONSUMER_FETCHED_MAX, CONSUMER_PARTITION_BYTES_MAX};
 use crate::record::{Batch, Record, RecordError};
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
-use crate::wire::{ErrorCode, Text};
+use crate::wire::{ErrorCode, Records, Text};
 
 /// How long a leader may hold a fetch back while there is nothing to read.
 const FETCH_WAIT: Duration = Duration::from_millis(250);
@@ -305,7 +305,7 @@ fn read(partition: &TopicPartition, from: Offset, part: &PartitionData) -> Resul
         next: from,
         high_watermark: Offset(part.high_watermark),
     };
-    let mut bytes = part.records.clone().unwrap_or_default();
+    let mut bytes = part.records.as_ref().map(Records::bytes).cloned().unwrap_or_default();
     while let Some(batch) = next_batch(&mut bytes).map_err(|error| ClientError::Record(fetched.next, error))? {
         let is_new = |record: &Record| record.offset >= from;
         if !batch.header().attributes.is_control() {

@@ -78,7 +78,8 @@ impl Worker for Queue {
 }
 
 /// The runtime of the control plane: Raft, sessions, the feed, admin. Small, and apart from the reactors, so that
-/// neither plane starves the other.
+/// neither plane starves the other. It runs on the thread that waits on it: a second one would only have the two pass
+/// each other the right to wait, and wake each other for it, some hundred times a second.
 pub fn control_runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()
+    Builder::new_current_thread().enable_all().build()
 }

@@ -22,6 +22,7 @@ use crate::base::ids::{LeaderEpoch, Offset, TopicId, Uuid};
 use crate::log::{Read, Reading};
 use crate::record::{Batch, BatchBuilder, BatchHeader, EndTxnMarker};
 
+const TOPIC: TopicId = TopicId(Uuid([1; 16]));
 const FOLDER: &str = "/log/topic-0";
 const STEPS: usize = 30;
 const SEEDS: u64 = 24;
@@ -74,9 +75,8 @@ pub(super) struct Run {
 impl Run {
     pub fn new(seed: u64) -> Self {
         let disk = MemoryDisk::default();
-        let (arc, topic) = (Arc::new(disk.clone()), TopicId(Uuid([1; 16])));
-        let log = Log::create(arc, Path::new(FOLDER), topic, OPTIONS, WallMillis(0)).expect("an empty disk");
-        disk.sync_folder(Path::new("/log")).expect("a memory disk");
+        let log = Log::create(Arc::new(disk.clone()), Path::new(FOLDER), TOPIC, OPTIONS, WallMillis(0))
+            .expect("an empty disk");
         let known = Known { after: After::ProcessCrash, recovery_point: Offset(0), log_start: Offset(0) };
         let (random, history) = (Random::new(seed), BTreeMap::new());
         let (end, end_max, cleaned_to) = (Offset(0), Offset(0), Offset(0));
@@ -187,6 +187,12 @@ impl Run {
     /// Opens it again; says whether something was cut off.
     pub fn open(&mut self, after: After) -> Result<bool, LogError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        if Log::topic_id(&*disk, Path::new(FOLDER))?.is_none() {
+            // Nobody knows any more whose folder this is: a broker makes the partition anew.
+            self.log = Log::create(disk, Path::new(FOLDER), TOPIC, OPTIONS, WallMillis(0))?;
+            (self.known.log_start, self.cleaned_to) = (Offset(0), Offset(0));
+            return Ok(false);
+        }
         let known = Known { after, ..self.known };
         let Opened { log, cut } = Log::open(disk, Path::new(FOLDER), OPTIONS, known, &mut Nobody, WallMillis(0))?;
         self.log = log;

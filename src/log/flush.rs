@@ -19,6 +19,8 @@ pub struct Flush {
     pub(super) epochs: Option<Arc<dyn File>>,
     /// Names in the folder changed since.
     pub(super) sync_names: bool,
+    /// The folder itself is not durable yet.
+    pub(super) sync_root: bool,
     pub(super) names: u64,
     pub(super) end: Offset,
     pub(super) generation: u64,
@@ -31,7 +33,7 @@ impl Flush {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.epochs.is_none() && !self.sync_names
+        self.files.is_empty() && self.epochs.is_none() && !self.sync_names && !self.sync_root
     }
 
     /// Waits for the device. An error is final: the log must be failed, and nothing of this be synced again.
@@ -42,7 +44,9 @@ impl Flush {
         for file in self.files.iter().chain(&self.epochs) {
             file.sync_data().map_err(LogError::io(&self.folder.path))?;
         }
-        if self.sync_names {
+        if self.sync_root {
+            self.folder.root()?;
+        } else if self.sync_names {
             self.folder.sync()?;
         }
         Ok(())
@@ -59,6 +63,7 @@ impl Log {
     /// A flush has run, without error.
     pub fn finish_flush(&mut self, flush: &Flush) {
         self.names_synced = self.names_synced.max(flush.names);
+        self.is_rooted |= flush.sync_root;
         if let Some(file) = &flush.epochs {
             self.epochs.synced(file);
         }
@@ -86,6 +91,7 @@ impl Log {
 
     fn flush(&mut self, closing: bool) -> Result<Flush, LogError> {
         self.epochs.store(&self.folder)?;
+        let is_blank = self.names == self.names_synced && self.log_end == Offset(0);
         let mut files = Vec::new();
         let first = self.first_unflushed();
         let active = self.segments.len() - 1;
@@ -99,7 +105,8 @@ impl Log {
             folder: self.folder.clone(),
             files,
             epochs: self.epochs.unsynced().cloned(),
-            sync_names: closing || self.names > self.names_synced || self.epochs.unsynced().is_some(),
+            sync_names: (closing && !is_blank) || self.names > self.names_synced || self.epochs.unsynced().is_some(),
+            sync_root: !self.is_rooted && !is_blank,
             names: self.names,
             end: self.log_end,
             generation: self.generation,

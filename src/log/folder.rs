@@ -156,19 +156,42 @@ impl Folder {
         self.path.join(EPOCHS)
     }
 
-    /// Makes the folder of a new partition. It is durable when the folder above it has been synced, too.
+    /// Makes the folder of a new partition; `root` makes it durable.
+    ///
+    /// What lies in a folder that is nobody's was never durable, or it would be known whose it is: a crash of the
+    /// machine has left it, and it must not come back behind what is written next.
     pub(super) fn create(&self, topic: TopicId) -> Result<(), LogError> {
-        self.disk.create_folder(&self.path).map_err(LogError::io(&self.path))?;
-        let path = self.path.join(METADATA);
-        let text = format!("version: 0\ntopic_id: {topic}\n");
-        self.disk.replace(&path, text.as_bytes()).map_err(LogError::io(path))
+        let create = || {
+            match self.disk.list(&self.path) {
+                Ok(left) if !left.is_empty() => self.disk.remove_folder(&self.path)?,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.disk.create_folder(&self.path)?;
+            let file = self.disk.open(&self.path.join(METADATA), Open::CreateNew)?;
+            file.write_at(&[IoSlice::new(format!("version: 0\ntopic_id: {topic}\n").as_bytes())], 0)
+        };
+        create().map_err(LogError::io(&self.path))
+    }
+
+    /// Makes durable that there is this folder, and whose it is.
+    pub(super) fn root(&self) -> Result<(), LogError> {
+        let root = || {
+            self.disk.open(&self.path.join(METADATA), Open::Write)?.sync_data()?;
+            self.disk.sync_folder(&self.path)?;
+            self.disk.sync_folder(self.path.parent().expect("a partition's folder lies in a log dir"))
+        };
+        root().map_err(LogError::io(&self.path))
     }
 }
 
-/// The topic that a partition's folder belongs to; none if a crash came before that was written.
+/// The topic that a partition's folder belongs to; none if a crash came before that was written, whole.
 pub(super) fn topic_id(disk: &dyn Disk, folder: &Path) -> Result<Option<TopicId>, LogError> {
     let path = folder.join(METADATA);
     let Some(bytes) = disk.read(&path).map_err(LogError::io(&path))? else { return Ok(None) };
+    if bytes.last() != Some(&b'\n') || bytes.contains(&0) {
+        return Ok(None); // a crash came between its length and its bytes, or between those
+    }
     let text = String::from_utf8_lossy(&bytes);
     for (line, text) in text.lines().enumerate() {
         let malformed = |what| LogError::Malformed { path: path.clone(), line: line + 1, what };

@@ -42,7 +42,7 @@ mod partition;
 pub use partition::{Appended, Log, LogOptions};
 
 mod reader;
-pub use reader::{ColdRead, Read, ReadRequest, Reading, Slice};
+pub use reader::{ColdRead, Located, Read, ReadRequest, Reading, Slice};
 
 mod flush;
 pub use flush::Flush;

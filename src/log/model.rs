@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::memory_disk::{MemoryDisk, Random};
 use super::{
-    After, Cut, EpochEnd, Known, Log, LogError, LogOptions, Opened, ProducerEntry, Read, ReadRequest, Reading, Slice,
-    TimestampSearch, Visitor,
+    After, Cut, EpochEnd, Known, Located, Log, LogError, LogOptions, Opened, ProducerEntry, Read, ReadRequest, Reading,
+    Slice, TimestampSearch, Visitor,
 };
 use crate::base::clock::WallMillis;
 use crate::base::disk::Disk;
@@ -67,11 +67,12 @@ impl Model {
     fn new(seed: u64) -> Self {
         let disk = MemoryDisk::default();
         let log = Log::create(Arc::new(disk.clone()), Path::new(FOLDER), topic(), OPTIONS, WallMillis(0));
-        disk.sync_folder(Path::new("/log")).expect("a memory disk");
+        let log = log.expect("an empty disk");
+        log.folder.root().expect("a sound disk"); // or there would be none after a crash
         Self {
             disk,
             random: Random::new(seed),
-            log: log.expect("an empty disk"),
+            log,
             batches: BTreeMap::new(),
             start: Offset(0),
             end: Offset(0),
@@ -192,18 +193,21 @@ impl Model {
             Read::Ready(slice) => ("ready", slice),
             Read::Cold(cold) => ("cold", cold.run().expect("a sound disk")),
         };
+        let (place, located) = self.locate(&request);
         self.disk.chill(false);
         *self.seen.entry(kind).or_default() += 1;
+        *self.seen.entry(place).or_default() += 1;
 
         // What the list says: whole batches from the one with the first offset on, while they fit.
         let mut wanted = Slice { parts: Vec::new(), size: 0, next: from };
-        let mut all = Vec::new();
+        let (mut all, mut ends) = (Vec::new(), vec![0]);
         for batch in self.batches.values().filter(|batch| batch.header().next_offset() > from) {
             let fits = wanted.size + batch.size() <= request.bytes_max || (wanted.size == 0 && request.at_least_one);
             if batch.header().next_offset() > request.until || !fits {
                 break;
             }
             all.extend(bytes(batch));
+            ends.push(all.len());
             wanted.size += batch.size();
             wanted.next = batch.header().next_offset();
         }
@@ -212,6 +216,25 @@ impl Model {
         assert!(slice.next <= wanted.next && (slice.size > 0) == (wanted.size > 0), "{slice:?} for {request:?}");
         if slice.size == wanted.size {
             assert_eq!(slice.next, wanted.next);
+        }
+        assert!(all.starts_with(&located) && ends.contains(&located.len()), "not whole batches for {request:?}");
+        assert_eq!(located.is_empty(), wanted.size == 0, "nothing is located for {request:?}, or too much");
+    }
+
+    /// What is found by who only sends it on, and where.
+    fn locate(&mut self, request: &ReadRequest) -> (&'static str, Vec<u8>) {
+        let mut located = self.log.locate(request).and_then(Reading::located).expect("within the log");
+        if let Located::Cold(cold) = located {
+            located = cold.locate().expect("a sound disk");
+        }
+        match located {
+            Located::Here(slice) => ("copied", slice.parts.concat()),
+            Located::Stored(range) => {
+                let mut bytes = vec![0; range.length];
+                assert_eq!(range.file.read_at(&mut bytes, range.position).expect("a sound disk"), range.length);
+                ("in place", bytes)
+            }
+            Located::Cold(_) => unreachable!("it was looked for on the disk"),
         }
     }
 
@@ -399,7 +422,7 @@ fn the_log_does_what_a_list_does() {
             }
         }
     }
-    for what in ["ready", "cold", "roll", "retire", "torn", "cut", "lost", "full"] {
+    for what in ["ready", "cold", "copied", "in place", "roll", "retire", "torn", "cut", "lost", "full"] {
         assert!(seen.get(what).is_some_and(|count: &usize| *count > 0), "no run came to {what}: {seen:?}");
     }
 }

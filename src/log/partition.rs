@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::LogError;
 use super::epochs::{EpochEnd, EpochStart, Epochs};
 use super::folder::{self, Folder};
-use super::reader::Source;
+use super::reader::{ReadRequest, Source};
 use super::segment::{Incoming, Segment};
 use super::tail::Tail;
 use crate::base::clock::WallMillis;
@@ -79,12 +79,15 @@ pub struct Log {
     /// Counts changes of names in the folder, and which of them are known to be durable.
     pub(super) names: u64,
     pub(super) names_synced: u64,
+    /// The folder, and whose it is, survive the machine: nothing else here does before that.
+    pub(super) is_rooted: bool,
     pub(super) failed: Option<Arc<str>>,
 }
 
 impl Log {
-    /// Makes the log of a new partition, empty. It is durable once the folder above it has been synced. The log dir's
-    /// checkpoints must no longer speak of an older partition of this name.
+    /// Makes the log of a new partition, empty. It becomes durable with its first flush: before that there is nothing
+    /// to lose, and many are made at once. The log dir's checkpoints must no longer speak of an older partition of
+    /// this name.
     pub fn create(
         disk: Arc<dyn Disk>,
         path: &Path,
@@ -113,6 +116,7 @@ impl Log {
             generation: 0,
             names: 0,
             names_synced: 0,
+            is_rooted: false,
             failed: None,
         }
     }
@@ -169,6 +173,11 @@ impl Log {
     pub fn set_options(&mut self, options: LogOptions) {
         self.tail.set_budget(options.tail_bytes);
         self.options = options;
+    }
+
+    /// Keeps so much of the end of the log in memory from now on, up to what the settings allow.
+    pub fn keep_tail(&mut self, bytes_max: usize) {
+        self.tail.set_budget(bytes_max.min(self.options.tail_bytes));
     }
 
     /// Appends as leader: gives the batches the next offsets and this epoch, and writes them all at once, or none.
@@ -355,13 +364,13 @@ impl Log {
         self.segments.partition_point(|segment| segment.base() <= offset).saturating_sub(1)
     }
 
-    pub(super) fn source(&mut self, from: Offset) -> Result<Source, LogError> {
-        self.source_in(self.segment_of(from), from)
+    pub(super) fn source(&mut self, request: &ReadRequest) -> Result<Source, LogError> {
+        self.source_in(self.segment_of(request.from), request)
     }
 
-    pub(super) fn source_in(&mut self, at: usize, from: Offset) -> Result<Source, LogError> {
+    pub(super) fn source_in(&mut self, at: usize, request: &ReadRequest) -> Result<Source, LogError> {
         let next = self.segments.get(at + 1).map_or(self.log_end, Segment::base);
-        self.segments[at].source(&self.folder, from, next)
+        self.segments[at].source(&self.folder, request, next)
     }
 }
 

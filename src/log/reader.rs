@@ -1,5 +1,8 @@
 //! Reads: whole batches from an offset on, from cached pages or, on a worker, from the device.
 //!
+//! Who looks at batches, or frames them anew, reads them. Who only sends them on is told where they lie, so that they
+//! need not come to this process at all: then no more is read than indexes and a few headers, to find both ends.
+//!
 //! Invariants: an answer holds whole batches only, as they lie on the disk, without those from the bound on.
 
 use std::io;
@@ -11,12 +14,18 @@ use bytes::Bytes;
 use super::index::Floor;
 use super::offset_index::OffsetEntry;
 use super::{Log, LogError};
-use crate::base::disk::File;
+use crate::base::disk::{File, FileRange};
 use crate::base::ids::Offset;
 use crate::record::{BatchHeader, HEADER_LEN};
 
 /// Headers are looked for in windows of this size: an index interval and a header.
 const WINDOW_BYTES: usize = 4096 + HEADER_LEN;
+
+/// Up to here it costs less to copy batches than to have the system send them from the file: one call less.
+const COPY_BYTES_MAX: usize = if cfg!(test) { 256 } else { 32 * 1024 };
+
+/// How far headers are walked for the sake of a larger answer, where the index has no entry near its end.
+const WALK_BYTES_MAX: u64 = if cfg!(test) { 512 } else { 64 * 1024 };
 
 /// What is to be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +36,13 @@ pub struct ReadRequest {
     pub bytes_max: usize,
     /// Give one batch, if there is one, though it alone exceeds `bytes_max`: or a reader could never get past it.
     pub at_least_one: bool,
+}
+
+impl ReadRequest {
+    /// All that follows.
+    pub(super) fn all(from: Offset) -> Self {
+        Self { from, until: Offset(i64::MAX), bytes_max: usize::MAX, at_least_one: true }
+    }
 }
 
 /// Batches, one after the other.
@@ -41,6 +57,11 @@ pub struct Slice {
 impl Slice {
     pub fn empty(next: Offset) -> Self {
         Self { parts: Vec::new(), size: 0, next }
+    }
+
+    /// Whether there may be something for this reader behind what was compacted away here.
+    pub fn is_emptied(&self, request: &ReadRequest) -> bool {
+        self.size == 0 && self.next > request.from && self.next < request.until
     }
 }
 
@@ -59,7 +80,40 @@ pub enum Read {
     Cold(ColdRead),
 }
 
+/// The answer to who sends it on.
+pub enum Located {
+    /// A few bytes.
+    Here(Slice),
+    /// Many bytes, perhaps not in memory.
+    Stored(FileRange),
+    /// What says where they are is not in memory: a worker must run this.
+    Cold(ColdRead),
+}
+
+impl Located {
+    /// How many bytes are known to be there.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Here(slice) => slice.size,
+            Self::Stored(range) => range.length,
+            Self::Cold(_) => 0,
+        }
+    }
+}
+
 impl Reading {
+    /// Finds out, without waiting for the device, where the batches lie; without the log's mutex.
+    pub fn located(self) -> Result<Located, LogError> {
+        match self {
+            Self::Here(slice) => Ok(Located::Here(slice)),
+            Self::Stored(stored) => match stored.source.locate_all(&stored.request, Wait::No)? {
+                Ok(located) => Ok(located),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Located::Cold(stored)),
+                Err(error) => Err(LogError::io(&stored.source.path)(error)),
+            },
+        }
+    }
+
     /// Reads what can be read without waiting for the device; without the log's mutex.
     pub fn cached(self) -> Result<Read, LogError> {
         match self {
@@ -85,6 +139,11 @@ impl ColdRead {
     pub fn run(self) -> Result<Slice, LogError> {
         self.source.read(&self.request, Wait::Yes)?.map_err(LogError::io(&self.source.path))
     }
+
+    /// Finds out where the batches lie.
+    pub fn locate(self) -> Result<Located, LogError> {
+        self.source.locate_all(&self.request, Wait::Yes)?.map_err(LogError::io(&self.source.path))
+    }
 }
 
 impl Log {
@@ -98,8 +157,19 @@ impl Log {
         if let Some(slice) = self.tail.read(request) {
             return Ok(Reading::Here(slice));
         }
-        let source = self.source(request.from)?;
+        let source = self.source(request)?;
         Ok(Reading::Stored(ColdRead { source, request: *request }))
+    }
+
+    /// The same for who sends on what is found: memory is given only if that is all, and not much.
+    pub fn locate(&mut self, request: &ReadRequest) -> Result<Reading, LogError> {
+        let few = ReadRequest { bytes_max: request.bytes_max.min(COPY_BYTES_MAX), ..*request };
+        match self.read(&few)? {
+            Reading::Here(slice) if few == *request || slice.next >= request.until.min(self.log_end) => {
+                Ok(Reading::Here(slice))
+            }
+            _ => Ok(Reading::Stored(ColdRead { source: self.source(request)?, request: *request })),
+        }
     }
 }
 
@@ -136,6 +206,8 @@ pub(super) struct Source {
     pub next: Offset,
     /// The last index entry at or before the offset that is read from.
     pub floor: Floor<OffsetEntry>,
+    /// An index entry behind that, before which an answer could end; if it is known, no other need be looked for.
+    pub ceiling: Floor<OffsetEntry>,
 }
 
 impl Source {
@@ -160,6 +232,62 @@ impl Source {
         let (size, next) = whole_batches(&buffer[..read], request.until);
         buffer.truncate(size);
         Ok(Ok(Slice { parts: vec![Bytes::from(buffer)], size, next: next.unwrap_or(request.from) }))
+    }
+
+    /// Where the batches lie that a reader may have: few are read at once. Errors as for `read`.
+    fn locate_all(&self, request: &ReadRequest, wait: Wait) -> Result<io::Result<Located>, LogError> {
+        let (position, first) = match self.locate(request.from, wait)? {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Ok(Located::Here(Slice::empty(self.next)))),
+            Err(error) => return Ok(Err(error)),
+        };
+        let too_large = first.size() > request.bytes_max && !request.at_least_one;
+        if first.last_offset() >= request.until || too_large {
+            return Ok(Ok(Located::Here(Slice::empty(request.from))));
+        }
+        let limit = position.saturating_add(request.bytes_max.max(first.size()) as u64).min(self.size);
+        let end = match self.end(position, limit, request.until, wait)? {
+            Ok(end) => end,
+            Err(error) => return Ok(Err(error)),
+        };
+        let length = (end - position) as usize;
+        if length > COPY_BYTES_MAX {
+            return Ok(Ok(Located::Stored(FileRange { file: Arc::clone(&self.file), position, length })));
+        }
+        let few = ReadRequest { bytes_max: length, ..*request };
+        Ok(self.read(&few, wait)?.map(Located::Here))
+    }
+
+    /// Where the last batch ends that begins at this position or later, ends before the limit and is below the bound.
+    /// There is one; perhaps there are more than are found.
+    fn end(&self, first: u64, limit: u64, until: Offset, wait: Wait) -> Result<io::Result<u64>, LogError> {
+        if limit == self.size && until >= self.next {
+            return Ok(Ok(self.size));
+        }
+        let before = |entry: &OffsetEntry| entry.last_offset < until && u64::from(entry.position) <= limit;
+        let mut position = match self.ceiling.find(wait, before) {
+            Ok(entry) => entry.filter(before).map_or(first, |entry| first.max(u64::from(entry.position))),
+            Err(error) => return Ok(Err(error)),
+        };
+        let walked_max = position + WALK_BYTES_MAX;
+        let mut window = [0; WINDOW_BYTES];
+        while position < limit && (position < walked_max || position == first) {
+            let read = match wait.read(&*self.file, &mut window, position) {
+                Ok(read) if read < HEADER_LEN => return Ok(Err(wait.short("the log is shorter than it was"))),
+                Ok(read) => read,
+                Err(error) => return Ok(Err(error)),
+            };
+            let mut at = 0;
+            while at + HEADER_LEN <= read {
+                let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, &error))?;
+                if header.last_offset() >= until || position + header.size() as u64 > limit {
+                    return Ok(Ok(position));
+                }
+                at += header.size();
+                position += header.size() as u64;
+            }
+        }
+        Ok(Ok(position))
     }
 
     /// The first batch that ends at or after this offset, and where it lies.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::epochs::{EpochStart, EpochsRebuild};
 use super::folder::{Folder, Kind, Names};
-use super::reader::Wait;
+use super::reader::{ReadRequest, Wait};
 use super::scan::{Defect, Scan};
 use super::segment::Segment;
 use super::{Log, LogError, LogOptions, ProducerEntry, checkpoint};
@@ -104,7 +104,7 @@ impl Log {
             return Ok(());
         }
         for at in self.segment_of(from)..self.segments.len() {
-            let source = self.source_in(at, from)?;
+            let source = self.source_in(at, &ReadRequest::all(from))?;
             let begin = source.locate(from, Wait::Yes)?.map_err(LogError::io(&source.path))?;
             let Some((position, _)) = begin else { continue };
             let mut scan = Scan::new(Arc::clone(&source.file), position, source.size);
@@ -334,6 +334,7 @@ impl<'a> Recovery<'a> {
         log.log_end = end;
         log.log_start = log.segments[0].base().max(self.known.log_start);
         log.recovery_point = self.known.recovery_point.min(end);
+        log.is_rooted = log.recovery_point > log.log_start; // a flush has come so far
         log.snapshots = snapshots;
         if log.log_start > end {
             log.start_over(log.log_start, now)?; // what was to be read first is lost, and everything before it deleted

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::folder::{Folder, Kind};
 use super::index::{Entry, Index};
 use super::offset_index::OffsetEntry;
-use super::reader::Source;
+use super::reader::{ReadRequest, Source};
 use super::scan::{Defect, Scan};
 use super::time_index::TimeEntry;
 use super::{LogError, LogOptions};
@@ -308,14 +308,22 @@ impl Segment {
         Ok(header.max_timestamp)
     }
 
-    /// What a read of this segment from `from` on needs; `next` is the offset after the segment.
-    pub(super) fn source(&mut self, folder: &Folder, from: Offset, next: Offset) -> Result<Source, LogError> {
+    /// What a read of this segment needs; `next` is the offset after the segment.
+    pub(super) fn source(&mut self, folder: &Folder, request: &ReadRequest, next: Offset) -> Result<Source, LogError> {
+        let floor = self.offsets.floor(folder, |entry| entry.last_offset <= request.from)?;
+        let position = |entry: Option<OffsetEntry>| entry.map_or(0, |entry| u64::from(entry.position));
+        let reach = floor.known().map(|entry| position(entry).saturating_add(request.bytes_max as u64));
+        // From what is only in the file, it is not known yet where the batches lie: the file may know it then.
+        let ceiling = self.offsets.floor(folder, |entry| {
+            entry.last_offset < request.until && reach.is_some_and(|reach| u64::from(entry.position) <= reach)
+        })?;
         Ok(Source {
             path: folder.file(self.base, Kind::Log),
             file: self.open(folder)?,
             size: self.size,
             next,
-            floor: self.offsets.floor(folder, |entry| entry.last_offset <= from)?,
+            floor,
+            ceiling,
         })
     }
 

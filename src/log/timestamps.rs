@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::index::Floor;
-use super::reader::{Source, Wait};
+use super::reader::{ReadRequest, Source, Wait};
 use super::scan::Scan;
 use super::segment::Segment;
 use super::time_index::TimeEntry;
@@ -44,7 +44,7 @@ impl Log {
             let base = segment.base();
             let times = segment.times().floor(&self.folder, |entry| entry.timestamp <= target)?;
             let from = times.known().flatten().map_or(base, |entry| entry.last_offset).max(self.log_start);
-            places.push((times, self.source_in(at, from)?));
+            places.push((times, self.source_in(at, &ReadRequest::all(from))?));
             if base >= self.log_start {
                 break;
             }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::folder::{Folder, Kind};
+use super::reader::ReadRequest;
 use super::reader::Wait;
 use super::segment::Segment;
 use super::{Log, LogError};
@@ -60,7 +61,7 @@ impl Log {
         if offset >= self.log_end {
             return Ok((None, self.log_end));
         }
-        let source = self.source(offset)?;
+        let source = self.source(&ReadRequest::all(offset))?;
         let found = source.locate(offset, Wait::Yes)?.map_err(LogError::io(&source.path))?;
         let end_of_segment = (source.size, offset); // there was a gap, which compaction leaves
         let (position, end) =

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::header::{RequestHeader, ResponseHeader};
 use super::message::{Message, Request};
+use super::records::Records;
 use super::writer::{EncodeError, Writer};
 
 const LENGTH_BYTES: usize = 4;
@@ -13,7 +14,7 @@ const LENGTH_BYTES: usize = 4;
 pub struct Frame {
     own: Bytes,
     /// Where in `own` which bytes come in, in order.
-    splices: Vec<(usize, Bytes)>,
+    splices: Vec<(usize, Records)>,
 }
 
 impl Frame {
@@ -35,46 +36,55 @@ impl Frame {
         w.finish()
     }
 
-    pub(super) fn new(own: Bytes, splices: Vec<(usize, Bytes)>) -> Self {
+    pub(super) fn new(own: Bytes, splices: Vec<(usize, Records)>) -> Self {
         Self { own, splices }
     }
 
     /// In bytes, the length in front included.
     pub fn size(&self) -> usize {
-        self.own.len() + self.splices.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
+        self.own.len() + self.splices.iter().map(|(_, records)| records.len()).sum::<usize>()
+    }
+
+    /// How many of its bytes are in memory; the others lie in files.
+    pub fn memory(&self) -> usize {
+        let stored = |(_, records): &(usize, Records)| matches!(records, Records::Stored(_)).then(|| records.len());
+        self.size() - self.splices.iter().filter_map(stored).sum::<usize>()
     }
 
     /// What to send, in order.
-    pub fn segments(&self) -> impl Iterator<Item = Bytes> {
+    pub fn segments(&self) -> impl Iterator<Item = Records> {
         let starts = std::iter::once(0).chain(self.splices.iter().map(|(at, _)| *at));
         let ends = self.splices.iter().map(|(at, _)| *at).chain([self.own.len()]);
-        let spliced = self.splices.iter().map(|(_, bytes)| bytes.clone()).chain([Bytes::new()]);
-        let pairs = starts.zip(ends).zip(spliced).map(|((start, end), spliced)| [self.own.slice(start..end), spliced]);
-        pairs.flatten().filter(|segment| !segment.is_empty())
+        let spliced = self.splices.iter().map(|(_, records)| records.clone()).chain([Records::default()]);
+        let own = starts.zip(ends).map(|(start, end)| self.own.slice(start..end).into());
+        own.zip(spliced).flat_map(|(own, spliced)| [own, spliced]).filter(|segment| !segment.is_empty())
     }
 
     /// All in one piece, without the length: for those who look at frames rather than send them.
     pub fn body(&self) -> Bytes {
         let mut body = BytesMut::with_capacity(self.size());
         for segment in self.segments() {
-            body.extend_from_slice(&segment);
+            body.extend_from_slice(segment.bytes());
         }
         body.advance(LENGTH_BYTES);
         body.freeze()
     }
 }
 
+/// How long the first frame is, without its length; `None` if that is not all there.
+pub fn length_of(received: &[u8], bytes_max: usize) -> Result<Option<usize>, FrameError> {
+    let Some(prefix) = received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    match usize::try_from(i32::from_be_bytes(*prefix)) {
+        Ok(bytes) if bytes <= bytes_max => Ok(Some(bytes)),
+        _ => Err(FrameError::of(*prefix, bytes_max)),
+    }
+}
+
 /// Takes the first complete frame out of what has been received, without its length; `None` if it is not all there.
 pub fn next_frame(received: &mut BytesMut, bytes_max: usize) -> Result<Option<Bytes>, FrameError> {
-    let Some(prefix) = received.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-    let length = i32::from_be_bytes(*prefix);
-    let bytes = match usize::try_from(length) {
-        Ok(bytes) if bytes <= bytes_max => bytes,
-        _ => return Err(FrameError::of(*prefix, bytes_max)),
-    };
-    if received.len() - LENGTH_BYTES < bytes {
+    let Some(bytes) = length_of(received, bytes_max)?.filter(|bytes| received.len() - LENGTH_BYTES >= *bytes) else {
         return Ok(None);
-    }
+    };
     received.advance(LENGTH_BYTES);
     Ok(Some(received.split_to(bytes).freeze()))
 }

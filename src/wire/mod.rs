@@ -14,7 +14,8 @@
 //! in [`reader`] and [`writer`]:
 //!
 //! - A reader trusts nothing: no length allocates, no input panics, and an error names message, field and place.
-//! - Strings, bytes and records are slices of the frame they came in. Records leave as they came, never copied.
+//! - Strings, bytes and records are slices of the frame they came in. Records leave as they came, never copied, or
+//!   as a piece of a file.
 //! - Tagged fields that we do not know survive, in order.
 //!
 //! Absent on purpose: what records look like inside (`record/`), who may ask what (`security/`), sockets (`server/`),
@@ -29,6 +30,7 @@ pub mod message;
 pub mod messages;
 
 pub mod reader;
+pub mod records;
 pub mod tagged;
 pub mod text;
 pub mod writer;
@@ -42,11 +44,8 @@ pub use frame::Frame;
 pub use header::RequestHeader;
 pub use message::{Message, Request};
 pub use reader::DecodeError;
+pub use records::Records;
 pub use text::Text;
 pub use writer::{EncodeError, Writer};
 
 use crate::base::ids::Uuid;
-
-/// Record batches on their way through: never looked into here. The one place to change once an answer can also be a
-/// piece of a file.
-pub type Records = bytes::Bytes;

@@ -46,14 +46,14 @@ macro_rules! sized {
             #[inline]
             pub fn $name(&mut self, field: &'static str) -> Result<$type, DecodeError> {
                 match self.$read(field)? {
-                    Some(value) => Ok(value),
+                    Some(value) => Ok(value.into()),
                     None => Err(self.fault(field, Fault::Null)),
                 }
             }
 
             #[inline]
             pub fn $nullable(&mut self, field: &'static str) -> Result<Option<$type>, DecodeError> {
-                self.$read(field)
+                Ok(self.$read(field)?.map(Into::into))
             }
         )*
     };
@@ -449,12 +449,12 @@ mod tests {
         let mut request = ProduceRequest::default();
         request.topic_data.push(Default::default());
         request.topic_data[0].partition_data.push(Default::default());
-        request.topic_data[0].partition_data[0].records = Some(Bytes::from(vec![7; 100]));
+        request.topic_data[0].partition_data[0].records = Some(vec![7; 100].into());
 
         let frame = Frame::request(&mut w, &header, &request).unwrap().body();
         let (_, body) = RequestHeader::decode(frame.clone()).unwrap();
         let decoded = ProduceRequest::decode(9, body).unwrap();
         let records = decoded.topic_data[0].partition_data[0].records.as_ref().unwrap();
-        assert!(frame.as_ptr_range().contains(&records.as_ptr()), "the records were copied");
+        assert!(frame.as_ptr_range().contains(&records.bytes().as_ptr()), "the records were copied");
     }
 }

@@ -31,7 +31,7 @@ const LENGTH_BYTES: usize = 4;
 pub struct Writer {
     buffer: BytesMut,
     /// Where in the buffer which bytes come in, in order.
-    splices: Vec<(usize, Bytes)>,
+    splices: Vec<(usize, Records)>,
     spliced_bytes: usize,
     flexible: bool,
     /// Inside tagged fields nothing is spliced: their size is the distance in the buffer.
@@ -151,12 +151,17 @@ impl Writer {
 
     #[inline]
     pub fn records(&mut self, records: &Records) {
-        self.bytes(records);
+        self.nullable_records(Some(records));
     }
 
     #[inline]
     pub fn nullable_records(&mut self, records: Option<&Records>) {
-        self.nullable_bytes(records);
+        self.wide_length(records.map(Records::len));
+        match records {
+            Some(Records::Memory(bytes)) => self.splice_or_copy(bytes),
+            Some(stored) => self.splice(stored.clone()),
+            None => {}
+        }
     }
 
     #[inline]
@@ -247,11 +252,16 @@ impl Writer {
 
     fn splice_or_copy(&mut self, bytes: &Bytes) {
         if bytes.len() >= SPLICE_BYTES_MIN && self.tag_depth == 0 {
-            self.splices.push((self.buffer.len(), bytes.clone()));
-            self.spliced_bytes += bytes.len();
+            self.splice(bytes.clone().into());
         } else {
             self.buffer.put_slice(bytes);
         }
+    }
+
+    fn splice(&mut self, records: Records) {
+        assert!(self.tag_depth == 0, "the schemas put no records into tagged fields");
+        self.spliced_bytes += records.len();
+        self.splices.push((self.buffer.len(), records));
     }
 
     #[inline]
@@ -334,13 +344,13 @@ mod tests {
     #[test]
     fn large_records_are_spliced_and_the_length_counts_them() {
         let partitions = [3, 10_000, 4, 20_000].map(|size| Bytes::from(vec![size as u8; size]));
-        let of = |records: &Bytes| PartitionData { records: Some(records.clone()), ..Default::default() };
+        let of = |records: &Bytes| PartitionData { records: Some(records.clone().into()), ..Default::default() };
         let topic = FetchableTopicResponse { partitions: partitions.iter().map(of).collect(), ..Default::default() };
         let response = FetchResponse { responses: vec![topic], ..Default::default() };
 
         let mut w = Writer::new();
         let frame = Frame::response(&mut w, &header(ApiKey::Fetch, 18), &response).unwrap();
-        let segments: Vec<Bytes> = frame.segments().collect();
+        let segments: Vec<Bytes> = frame.segments().map(|segment| segment.bytes().clone()).collect();
         assert_eq!(segments.len(), 5);
         assert_eq!((segments[1].as_ptr(), segments[3].as_ptr()), (partitions[1].as_ptr(), partitions[3].as_ptr()));
         assert_eq!(segments[0][..4], (frame.size() as i32 - 4).to_be_bytes());

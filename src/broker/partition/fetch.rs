@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Epochs, Partition, PartitionError, Role, Watch};
 use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::mutants::Mutant;
-use crate::log::{Read, ReadRequest, Reading, Slice, TimestampSearch};
+use crate::log::{Located, Read, ReadRequest, Reading, Slice, TimestampSearch};
 use crate::replica::epochs::{EpochEnd, EpochLookup};
 use crate::replica::leader::Leader;
 
@@ -32,7 +32,7 @@ pub enum Isolation {
 
 /// What was found.
 pub struct Fetched {
-    pub records: Read,
+    pub records: Located,
     pub high_watermark: Offset,
     pub last_stable_offset: Offset,
     pub log_start: Offset,
@@ -41,10 +41,10 @@ pub struct Fetched {
 }
 
 impl Partition {
-    /// Reads once. Whoever brings a watch is told by it when there is more, and when another replica leads.
+    /// Looks once. Whoever brings a watch is told by it when there is more, and when another replica leads.
     pub fn fetch(&self, from: &FetchFrom, watch: Option<&Arc<Watch>>) -> Result<Fetched, PartitionError> {
         let (reading, fetched, request) = self.begin_fetch(from, watch)?;
-        Ok(Fetched { records: self.read_on(reading, request)?, ..fetched })
+        Ok(Fetched { records: self.locate_on(reading, request)?, ..fetched })
     }
 
     /// Under the lock it is only found out where the records are.
@@ -66,7 +66,7 @@ impl Partition {
             false => bound(leader, from.isolation),
         };
         let fetched = Fetched {
-            records: nothing(from.offset),
+            records: Located::Here(Slice::empty(from.offset)),
             high_watermark: leader.high_watermark(),
             last_stable_offset: leader.last_stable_offset(),
             log_start: state.log.log_start(),
@@ -80,7 +80,20 @@ impl Partition {
             return Ok((Reading::Here(Slice::empty(from.offset)), fetched, request));
         }
         state.used = true;
-        Ok((state.log.read(&request)?, fetched, request))
+        Ok((state.log.locate(&request)?, fetched, request))
+    }
+
+    /// Finds out where it lies what is to be sent on; otherwise like `read_on`.
+    fn locate_on(&self, mut reading: Reading, mut request: ReadRequest) -> Result<Located, PartitionError> {
+        loop {
+            match reading.located()? {
+                Located::Here(slice) if slice.is_emptied(&request) => {
+                    request.from = slice.next;
+                    reading = self.lock().log.locate(&request)?;
+                }
+                located => return Ok(located),
+            }
+        }
     }
 
     /// Reads what was found, without the lock. Where compaction has left nothing in a segment, the next one is looked
@@ -88,7 +101,7 @@ impl Partition {
     pub(super) fn read_on(&self, mut reading: Reading, mut request: ReadRequest) -> Result<Read, PartitionError> {
         loop {
             match reading.cached()? {
-                Read::Ready(slice) if slice.size == 0 && slice.next > request.from && slice.next < request.until => {
+                Read::Ready(slice) if slice.is_emptied(&request) => {
                     request.from = slice.next;
                     reading = self.lock().log.read(&request)?;
                 }
@@ -177,8 +190,4 @@ fn check_epoch(theirs: Option<LeaderEpoch>, current: LeaderEpoch) -> Result<(), 
 fn divergence(epoch: LeaderEpoch, offset: Offset, epochs: &dyn EpochLookup) -> Option<EpochEnd> {
     let end = epochs.end_offset_for(epoch)?;
     (end.epoch < epoch || end.end < offset).then_some(end)
-}
-
-fn nothing(at: Offset) -> Read {
-    Read::Ready(Slice::empty(at))
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::after::After;
 use super::{Epochs, Partition, PartitionError, Role, State};
 use crate::base::ids::{LeaderEpoch, NodeId, Offset};
+use crate::base::limits::TAIL_BYTES_ALONE_MAX;
 use crate::broker::Errand;
 use crate::log::{Read, ReadRequest, Reading, Slice};
 use crate::replica::StreamId;
@@ -178,5 +179,6 @@ impl State {
             }
         }
         self.leader_effects = effects;
+        self.log.keep_tail(if self.streams.is_empty() { TAIL_BYTES_ALONE_MAX } else { usize::MAX });
     }
 }

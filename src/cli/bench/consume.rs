@@ -9,7 +9,7 @@ use crate::base::ids::{Offset, PartitionIndex};
 use crate::record::{Batch, RecordError};
 use crate::wire::header::ResponseHeader;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
-use crate::wire::{ApiKey, Frame, Message, RequestHeader, Text, Writer};
+use crate::wire::{ApiKey, Frame, Message, Records, RequestHeader, Text, Writer};
 
 /// It names topics by name, and every Kafka speaks it.
 const VERSION: i16 = 4;
@@ -64,7 +64,7 @@ impl Work for Consuming {
         let request = self.request();
         let frame = Frame::request(&mut self.writer, &header, &request).expect("a request of our own can be written");
         self.frame.clear();
-        frame.segments().for_each(|segment| self.frame.extend_from_slice(&segment));
+        frame.segments().for_each(|segment| self.frame.extend_from_slice(segment.bytes()));
         &self.frame
     }
 
@@ -96,7 +96,7 @@ fn read(partition: PartitionIndex, from: Offset, part: &PartitionData) -> Result
     }
     let broken = |cause| Trouble::Broken { partition, cause };
     let mut read = Read { next: from, bytes: 0 };
-    let mut records = part.records.clone().unwrap_or_default();
+    let mut records = part.records.as_ref().map(Records::bytes).cloned().unwrap_or_default();
     while !records.is_empty() {
         let batch = match Batch::split_from(&mut records) {
             Ok(batch) => batch,

@@ -138,7 +138,7 @@ fn batch(shape: &Shape) -> Batch {
 }
 
 fn frame(shape: &Shape, partition: PartitionIndex, records: Bytes) -> Vec<u8> {
-    let data = PartitionProduceData { index: partition.0, records: Some(records), ..Default::default() };
+    let data = PartitionProduceData { index: partition.0, records: Some(records.into()), ..Default::default() };
     let topic = TopicProduceData {
         name: shape.topic.clone(),
         topic_id: shape.id.0,
@@ -155,7 +155,7 @@ fn frame(shape: &Shape, partition: PartitionIndex, records: Bytes) -> Vec<u8> {
         tagged_fields: Default::default(),
     };
     let frame = Frame::request(&mut Writer::new(), &header, &request).expect("a request of our own can be written");
-    frame.segments().flatten().collect()
+    frame.segments().flat_map(|segment| segment.bytes().clone()).collect()
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
         let frame = Bytes::copy_from_slice(work.ask(correlation_id)).slice(4..);
         let (header, body) = RequestHeader::decode(frame).unwrap();
         let request = ProduceRequest::decode(header.version, body).unwrap();
-        let mut records = request.topic_data[0].partition_data[0].records.clone().unwrap();
+        let mut records = request.topic_data[0].partition_data[0].records.as_ref().unwrap().bytes().clone();
         (header, Batch::split_from(&mut records).unwrap())
     }
 

@@ -239,7 +239,7 @@ impl Sender {
             }
             let data = PartitionProduceData {
                 index: batch.partition.index.0,
-                records: Some(batch.records.clone()),
+                records: Some(batch.records.clone().into()),
                 ..Default::default()
             };
             topics.last_mut().expect("one was pushed above").partition_data.push(data);

@@ -198,7 +198,7 @@ impl Brokers {
         while let Some(Some((api, answer))) = answers.recv().await {
             self.until_for_ever(|| api != ApiKey::Produce || !self.state().are_answers_held).await;
             for segment in answer.segments() {
-                if to.write_all(&segment).await.is_err() {
+                if to.write_all(segment.bytes()).await.is_err() {
                     return;
                 }
             }
@@ -236,7 +236,7 @@ impl Brokers {
 
     async fn produce(&self, broker: i32, request: &ProduceRequest) -> Option<ProduceResponse> {
         let part = &request.topic_data[0].partition_data[0];
-        let batch = Batch::split_from(&mut part.records.clone().unwrap()).unwrap();
+        let batch = Batch::split_from(&mut part.records.as_ref().unwrap().bytes().clone()).unwrap();
         batch.verify().unwrap();
         let (fate, answer) = self.change(|state| {
             let header = batch.header();

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::base::disk::{File, Open};
 use crate::base::ids::{ProducerEpoch, ProducerId, Uuid};
-use crate::log::memory_disk::MemoryDisk;
+use crate::log::memory_disk::{MemoryDisk, Random};
 use crate::log::segment::Segment;
 use crate::log::{
     After, Cut, Known, Opened, ProducerEntry, Read, ReadRequest, Reading, Slice, TimestampSearch, Visitor,
@@ -136,6 +136,31 @@ fn a_read_of_what_is_not_in_memory_needs_nothing_of_the_log() {
     let Ok(Read::Cold(cold)) = log.read(&request).and_then(Reading::cached) else { panic!("no page is in memory") };
     drop(log);
     assert_eq!(cold.run().expect("a sound disk").size as u64, sent.bytes);
+}
+
+#[test]
+fn a_new_partition_is_durable_with_its_first_flush_and_an_empty_one_has_nothing_to_sync() {
+    let disk = MemoryDisk::default();
+    let path = Path::new(FOLDER);
+    let named = |disk: &MemoryDisk| Log::topic_id(disk, path).expect("own text");
+    let mut log = Log::create(Arc::new(disk.clone()), path, TopicId(Uuid([7; 16])), LogOptions::default(), NOW)
+        .expect("an empty disk");
+    assert!(log.begin_flush().expect("a sound disk").is_empty());
+    assert!(named(&disk).is_some());
+
+    append(&mut log, batch(500));
+    disk.lose_power(&mut Random::new(1));
+    assert_eq!(named(&disk), None, "it was not synced");
+    let log = Log::create(Arc::new(disk.clone()), path, TopicId(Uuid([8; 16])), LogOptions::default(), NOW);
+    let mut log = log.expect("what was left is gone");
+    assert_eq!(contents(&disk, "00000000000000000000.log"), None, "what was never durable does not come back");
+
+    append(&mut log, batch(500));
+    let flush = log.begin_flush().expect("a sound disk");
+    flush.run().expect("a sound disk");
+    log.finish_flush(&flush);
+    disk.lose_power(&mut Random::new(2));
+    assert_eq!(named(&disk), Some(TopicId(Uuid([8; 16]))));
 }
 
 #[test]

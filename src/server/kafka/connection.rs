@@ -1,8 +1,8 @@
 //! One client's connection: frames in, answers out, in the order of the requests.
 //!
 //! ```text
-//!  socket ─► received ─► next_frame ─► answerer ─► waiting ─────────► outgoing ─► socket
-//!            (bytes)                   (at once)   (answers, in order) (segments)
+//!  socket ─► received ─► answerer ─► waiting ─────────► outgoing ─► socket
+//!            (requests)  (at once)   (answers, in order) (segments)
 //! ```
 //!
 //! One task does it all, and starts no other. A request is handed over as soon as it is complete, so what it does
@@ -18,34 +18,32 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use futures_util::future::LocalBoxFuture;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::hangup::Hangup;
 use super::memory::Share;
+use super::outgoing::Outgoing;
 use super::patience::{Patience, Reading};
+use super::received::Received;
+use crate::base::executor::Worker;
 use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
 use crate::base::network::Connection;
 use crate::wire::Frame;
-use crate::wire::frame::next_frame;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 /// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
-const CHUNK_BYTES: usize = 16 * 1024;
-/// By what a buffer grows at least when it is known that more of a frame has to come: few steps, and little unused.
-const GROWTH_FACTOR: usize = 4;
-/// Segments that one system call writes.
-const SEGMENTS_PER_WRITE_MAX: usize = 64;
-
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Answers requests.
 pub trait Answerer {
     /// Takes a frame, does at once what has to happen in the order of arrival, and says how it will be answered.
@@ -61,8 +59,9 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn ready_bytes(&self) -> usize {
-        if let Self::Ready(frame) = self { frame.size() } else { 0 }
+    /// How many bytes of it are ready, and how many of those are in memory.
+    fn ready_bytes(&self) -> (usize, usize) {
+        if let Self::Ready(frame) = self { (frame.size(), frame.memory()) } else { (0, 0) }
     }
 }
 
@@ -75,9 +74,16 @@ pub struct Terms {
     pub idle_max: Option<Duration>,
 }
 
-/// Serves a connection until it ends, and says why it ended.
-pub async fn serve(stream: Connection, answerer: impl Answerer, share: Share, terms: Terms) -> Hangup {
-    let mut conversation = Conversation::new(stream, answerer, share, terms);
+/// Serves a connection until it ends, and says why it ended. The loader reads what is to be sent from files and is not
+/// in memory.
+pub async fn serve(
+    stream: Connection,
+    answerer: impl Answerer,
+    share: Share,
+    terms: Terms,
+    loader: Arc<dyn Worker>,
+) -> Hangup {
+    let mut conversation = Conversation::new(stream, answerer, share, terms, loader);
     match poll_fn(|cx| conversation.poll(cx)).await {
         Ok(never) => match never {},
         Err(hangup) => hangup,
@@ -93,29 +99,31 @@ struct Conversation<A> {
     share: Share,
     patience: Patience,
     terms: Terms,
-    /// What has arrived and is not a whole request yet.
-    received: BytesMut,
+    /// What has arrived and was not taken.
+    received: Received,
     /// In the order of the requests, with the size of each.
     waiting: VecDeque<(Answer, usize)>,
     waiting_bytes: usize,
     /// Of the answers among them that are ready, and wait only for those before them.
     ready_bytes: usize,
+    ready_memory: usize,
     outgoing: Outgoing,
 }
 
 impl<A: Answerer> Conversation<A> {
-    fn new(stream: Connection, answerer: A, share: Share, terms: Terms) -> Self {
+    fn new(stream: Connection, answerer: A, share: Share, terms: Terms, loader: Arc<dyn Worker>) -> Self {
         Self {
             stream,
             answerer,
             share,
             patience: Patience::new(terms.idle_max),
             terms,
-            received: BytesMut::new(),
+            received: Received::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             ready_bytes: 0,
-            outgoing: Outgoing::default(),
+            ready_memory: 0,
+            outgoing: Outgoing::new(loader),
         }
     }
 
@@ -123,12 +131,21 @@ impl<A: Answerer> Conversation<A> {
         loop {
             self.take_requests()?;
             self.collect_answers(cx)?;
+            // What came together is answered together.
+            match if self.outgoing.may_grow() { self.poll_read(cx) } else { Ok(Poll::Pending) } {
+                Ok(Poll::Ready(())) => continue,
+                Ok(Poll::Pending) => {}
+                Err(hangup) => {
+                    self.outgoing.poll_write(&mut self.stream, cx)?; // who says no more may still listen
+                    return Poll::Ready(Err(hangup));
+                }
+            }
             let written = self.outgoing.poll_write(&mut self.stream, cx)?;
             if written > 0 {
                 self.patience.moved();
             }
-            self.share.note_answers(self.ready_bytes + self.outgoing.bytes);
-            if self.has_request() && self.may_take() {
+            self.share.note_answers(self.ready_memory + self.outgoing.memory);
+            if self.received.has_next() && self.may_take() {
                 continue; // what was written has made room for it
             }
             if self.poll_read(cx)?.is_pending() {
@@ -142,17 +159,16 @@ impl<A: Answerer> Conversation<A> {
     /// Hands over every request that is complete, as far as there is room.
     fn take_requests(&mut self) -> Result<(), Hangup> {
         while self.may_take() {
-            let Some(frame) = next_frame(&mut self.received, self.terms.request_bytes_max)? else { break };
+            let Some(frame) = self.received.next() else { break };
             self.patience.request_taken();
             let bytes = frame.len();
             let answer = self.answerer.answer(frame)?;
-            self.ready_bytes += answer.ready_bytes();
-            self.share.note_answers(self.ready_bytes + self.outgoing.bytes); // which may be enough for now
+            let (ready_bytes, ready_memory) = answer.ready_bytes();
+            self.ready_bytes += ready_bytes;
+            self.ready_memory += ready_memory;
+            self.share.note_answers(self.ready_memory + self.outgoing.memory); // which may be enough for now
             self.waiting.push_back((answer, bytes));
             self.waiting_bytes += bytes;
-        }
-        if self.received.is_empty() {
-            self.received = BytesMut::new(); // or the last request's memory would stay
         }
         Ok(())
     }
@@ -160,7 +176,9 @@ impl<A: Answerer> Conversation<A> {
     /// Moves answers that are ready to the way out, none before its predecessors.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> Result<(), Hangup> {
         while let Some((answer, bytes)) = self.waiting.front_mut() {
-            self.ready_bytes -= answer.ready_bytes();
+            let (ready_bytes, ready_memory) = answer.ready_bytes();
+            self.ready_bytes -= ready_bytes;
+            self.ready_memory -= ready_memory;
             match answer {
                 Answer::Later(coming) => match coming.as_mut().poll(cx) {
                     Poll::Ready(frame) => self.outgoing.push(&frame?),
@@ -180,19 +198,19 @@ impl<A: Answerer> Conversation<A> {
         if !self.may_take() {
             return Ok(Poll::Pending); // what is written or answered wakes us
         }
-        let room = self.room();
-        let buffer = self.received.capacity().max(self.received.len() + room);
+        let room = self.received.large(CHUNK_BYTES);
+        let buffer = self.received.held() + room.unwrap_or(CHUNK_BYTES);
         if self.share.poll_cover(buffer + self.waiting_bytes, cx).is_pending() {
             return Ok(Poll::Pending);
         }
         let read = match room {
-            0..=CHUNK_BYTES => poll_read_chunk(&mut self.stream, &mut self.received, cx),
-            _ => poll_read_frame(&mut self.stream, &mut self.received, room, cx),
+            None => self.poll_read_chunk(cx)?,
+            Some(room) => self.poll_read_large(room, cx),
         };
         match read {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Ok(0)) if self.received.is_empty() => Err(Hangup::ByPeer),
-            Poll::Ready(Ok(0)) => Err(Hangup::CutShort { received: self.received.len() }),
+            Poll::Ready(Ok(0)) => Err(Hangup::CutShort { received: self.received.partial() }),
             Poll::Ready(Ok(_)) => {
                 self.patience.moved();
                 Ok(Poll::Ready(()))
@@ -201,14 +219,27 @@ impl<A: Answerer> Conversation<A> {
         }
     }
 
-    /// How much to read next: a chunk, or what is missing of the frame, but not far more than has arrived of it.
-    fn room(&self) -> usize {
-        let missing = missing(&self.received);
-        missing.min(self.received.len() * (GROWTH_FACTOR - 1)).max(CHUNK_BYTES)
+    /// Reads whatever comes, up to a chunk.
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Result<Poll<io::Result<usize>>, Hangup> {
+        let mut chunk = [MaybeUninit::uninit(); CHUNK_BYTES];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut chunk);
+        self.received.take(chunk.filled(), self.terms.request_bytes_max)?;
+        Ok(read.map_ok(|()| chunk.filled().len()))
+    }
+
+    /// Reads a large request's bytes to where they stay.
+    fn poll_read_large(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let buffer = self.received.buffer();
+        buffer.reserve(room);
+        let mut buffer = buffer.limit(room);
+        let read = ready!(pin!(self.stream.read_buf(&mut buffer)).poll(cx));
+        self.received.complete();
+        Poll::Ready(read)
     }
 
     fn held(&self) -> usize {
-        self.received.capacity() + self.waiting_bytes
+        self.received.held() + self.waiting_bytes
     }
 
     /// Whether another request may be taken.
@@ -216,10 +247,6 @@ impl<A: Answerer> Conversation<A> {
         self.waiting.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
             && self.waiting_bytes + self.ready_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
             && self.share.has_room_for_answer()
-    }
-
-    fn has_request(&self) -> bool {
-        self.received.len() >= 4 && missing(&self.received) == 0
     }
 
     fn reading(&self) -> Reading {
@@ -232,90 +259,7 @@ impl<A: Answerer> Conversation<A> {
         } else if self.received.is_empty() {
             Reading::Idle
         } else {
-            Reading::Frame { received: self.received.len() }
-        }
-    }
-}
-
-/// How many bytes of the frame in front have not arrived; none if its length has not.
-fn missing(received: &BytesMut) -> usize {
-    const LENGTH_BYTES: usize = 4;
-    let length = received.first_chunk::<LENGTH_BYTES>().map_or(0, |prefix| i32::from_be_bytes(*prefix));
-    (usize::try_from(length).unwrap_or(0) + LENGTH_BYTES).saturating_sub(received.len())
-}
-
-/// Reads whatever comes, up to a chunk.
-fn poll_read_chunk(stream: &mut Connection, into: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let mut chunk = [MaybeUninit::uninit(); CHUNK_BYTES];
-    let mut chunk = ReadBuf::uninit(&mut chunk);
-    ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
-    into.extend_from_slice(chunk.filled());
-    Poll::Ready(Ok(chunk.filled().len()))
-}
-
-/// Reads the frame's bytes to where they stay.
-fn poll_read_frame(
-    stream: &mut Connection,
-    into: &mut BytesMut,
-    room: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    into.reserve(room);
-    let mut into = into.limit(room);
-    pin!(stream.read_buf(&mut into)).poll(cx)
-}
-
-/// Segments to be written, in order.
-#[derive(Default)]
-struct Outgoing {
-    segments: VecDeque<Bytes>,
-    bytes: usize,
-    unflushed: bool,
-}
-
-impl Outgoing {
-    fn push(&mut self, frame: &Frame) {
-        self.segments.extend(frame.segments());
-        self.bytes += frame.size();
-    }
-
-    /// Writes as much as the socket takes. Returns how much that was.
-    fn poll_write(&mut self, stream: &mut Connection, cx: &mut Context<'_>) -> io::Result<usize> {
-        let before = self.bytes;
-        while !self.segments.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SEGMENTS_PER_WRITE_MAX];
-            let count = self.segments.len().min(SEGMENTS_PER_WRITE_MAX);
-            for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-                *slice = IoSlice::new(segment);
-            }
-            match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
-                Poll::Pending => return Ok(before - self.bytes),
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => self.advance(written),
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            match Pin::new(stream).poll_flush(cx) {
-                Poll::Pending => {}
-                Poll::Ready(flushed) => {
-                    flushed?;
-                    self.unflushed = false;
-                }
-            }
-        }
-        Ok(before - self.bytes)
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.bytes -= written;
-        while let Some(first) = self.segments.front_mut() {
-            if written < first.len() {
-                return first.advance(written);
-            }
-            written -= first.len();
-            self.segments.pop_front();
+            Reading::Frame { received: self.received.partial() }
         }
     }
 }

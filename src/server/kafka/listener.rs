@@ -128,8 +128,9 @@ async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, hous
         Ok((dialled, stream)) => (stream, dialled),
         Err(error) => return debug!(event = "kafka.connection_ended", %from, %error, "a connection ended at once"),
     };
+    let cold_reads = Arc::clone(&door.cold_reads);
     let client = Rc::new(Client::new(door, dialled));
-    let conversation = serve(stream, Dispatch::new(client), memory.share(), terms);
+    let conversation = serve(stream, Dispatch::new(client), memory.share(), terms, cold_reads);
     tokio::select! {
         biased;
         hangup = conversation => hangup.report(from),

@@ -17,8 +17,10 @@ pub mod listener;
 mod connection;
 mod hangup;
 mod memory;
+mod outgoing;
 mod patience;
 mod places;
+mod received;
 
 mod alterations;
 mod client;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dohle::base::ids::Uuid;
 use dohle::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use dohle::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic};
-use dohle::wire::{ApiKey, ErrorCode};
+use dohle::wire::{ApiKey, ErrorCode, Records};
 
 use super::wire::Wire;
 use crate::cluster::Cluster;
@@ -43,7 +43,7 @@ fn fetch(session: (i32, i32), topic_id: Uuid, wanted: &[(i32, i64)]) -> FetchReq
 fn told(response: &FetchResponse) -> Vec<(i32, usize)> {
     assert_eq!(response.error_code, ErrorCode::None);
     let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
-    let size = |records: &Option<bytes::Bytes>| records.as_ref().map_or(0, bytes::Bytes::len);
+    let size = |records: &Option<Records>| records.as_ref().map_or(0, Records::len);
     partitions.map(|partition| (partition.partition_index, size(&partition.records))).collect()
 }
 

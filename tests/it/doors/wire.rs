@@ -42,7 +42,7 @@ impl Wire {
         self.correlation_id += 1;
         let header = header(R::API, version, self.correlation_id);
         let frame = Frame::request(&mut Writer::new(), &header, request).unwrap();
-        frame.segments().for_each(|segment| self.stream.write_all(&segment).unwrap());
+        frame.segments().for_each(|segment| self.stream.write_all(segment.bytes()).unwrap());
     }
 
     /// The next answer, which must be to the last question.
@@ -100,7 +100,7 @@ pub fn header(api: ApiKey, version: i16, correlation_id: i32) -> RequestHeader {
 
 /// Asks for one batch to be appended, and to be told when it is everywhere.
 pub fn produce_request(topic_id: Uuid, index: i32, batch: Bytes) -> ProduceRequest {
-    let partition_data = vec![PartitionProduceData { index, records: Some(batch), ..Default::default() }];
+    let partition_data = vec![PartitionProduceData { index, records: Some(batch.into()), ..Default::default() }];
     let topic_data = vec![TopicProduceData { topic_id, partition_data, ..Default::default() }];
     ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() }
 }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use crate::base::limits::PARKED_MS_MAX;
 use crate::broker::{Fetched, Isolation, PartitionError};
-use crate::log::{Read, Slice};
+use crate::log::{Located, Slice};
 use crate::metadata::Image;
 use crate::server::kafka::client::{Asked, Endpoint};
 use crate::server::kafka::connection::Answer;
@@ -208,17 +208,16 @@ fn of_topic<'a>(responses: &'a mut Vec<FetchableTopicResponse>, key: &Key) -> &'
     responses.last_mut().expect("there is one, if only since now")
 }
 
-/// Reads what has to be read from the disk, on a worker.
+/// Finds out on a worker what only the disk knows.
 async fn warm(look: &mut Look, asked: &Asked) {
     for (_, outcome) in &mut look.outcomes {
         let Ok(fetched) = outcome else { continue };
-        let nothing = Read::Ready(Slice { parts: Vec::new(), size: 0, next: Offset(0) });
-        match std::mem::replace(&mut fetched.records, nothing) {
-            Read::Cold(read) => match asked.door().cold_reads.call(move || read.run()).await {
-                Ok(slice) => fetched.records = Read::Ready(slice),
+        match std::mem::replace(&mut fetched.records, Located::Here(Slice::empty(Offset(0)))) {
+            Located::Cold(read) => match asked.door().cold_reads.call(move || read.locate()).await {
+                Ok(located) => fetched.records = located,
                 Err(error) => *outcome = Err(error.into()),
             },
-            ready => fetched.records = ready,
+            located => fetched.records = located,
         }
     }
 }
@@ -229,7 +228,11 @@ fn topic_id(image: &Image, key: &Key) -> TopicId {
 }
 
 fn succeeded(index: PartitionIndex, fetched: Fetched, isolation: Isolation) -> PartitionData {
-    let Read::Ready(slice) = fetched.records else { unreachable!("what was cold has been read") };
+    let records = match fetched.records {
+        Located::Here(slice) => joined(slice),
+        Located::Stored(range) => Records::Stored(range),
+        Located::Cold(_) => unreachable!("what was cold has been read"),
+    };
     let diverging_epoch = fetched.diverging.map_or_else(EpochEndOffset::default, |diverging| EpochEndOffset {
         epoch: diverging.epoch.0,
         end_offset: diverging.end.0,
@@ -242,7 +245,7 @@ fn succeeded(index: PartitionIndex, fetched: Fetched, isolation: Isolation) -> P
         log_start_offset: fetched.log_start.0,
         diverging_epoch,
         aborted_transactions: (isolation == Isolation::ReadCommitted).then(Vec::new),
-        records: Some(joined(slice)),
+        records: Some(records),
         ..Default::default()
     }
 }
@@ -270,9 +273,9 @@ fn node_endpoint(Endpoint { node, host, port, rack }: Endpoint) -> NodeEndpoint 
 
 fn joined(slice: Slice) -> Records {
     if let [whole] = &slice.parts[..] {
-        return whole.clone();
+        return whole.clone().into();
     }
     let mut joined = BytesMut::with_capacity(slice.size);
     slice.parts.iter().for_each(|part| joined.extend_from_slice(part));
-    joined.freeze()
+    joined.freeze().into()
 }

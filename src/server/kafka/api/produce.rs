@@ -164,7 +164,8 @@ impl Producing<'_> {
         let acks = self.acks.map_err(Failure::Code)?;
         let partition = partitions::partition(self.asked, topic, data.index)?;
         let rules = partition.settings().rules(self.asked.door().broker.world().clock.now());
-        let batch = check::from_client(data.records.unwrap_or_default(), &rules).map_err(PartitionError::Record)?;
+        let batch = check::from_client(data.records.unwrap_or_default().bytes().clone(), &rules)
+            .map_err(PartitionError::Record)?;
         if batch.header().attributes.is_transactional() {
             return Err(Failure::Code(ErrorCode::InvalidTxnState));
         }

@@ -1,12 +1,14 @@
 //! Conversations with clients that a test plays, in a time that a test winds on.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, advance, timeout};
 
 use super::*;
+use crate::base::executor::{BoxFuture, Job};
 use crate::base::limits::{KAFKA_CONNECTION_BYTES_FREE, KAFKA_FRAME_PATIENCE_MS, KAFKA_MEMORY_WAIT_MS_MAX};
 use crate::base::network::{Detached, Stream};
 use crate::server::kafka::memory::Memory;
@@ -17,7 +19,7 @@ const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 const TERMS: Terms = Terms { request_bytes_max: 1 << 20, idle_max: None };
 
 /// One end of a pipe.
-struct Pipe(DuplexStream);
+pub struct Pipe(pub DuplexStream);
 
 impl AsyncRead for Pipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -50,6 +52,63 @@ impl Stream for Pipe {
 
     fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// A pipe that counts how often it is written to.
+struct Counted(Pipe, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        self.poll_write(cx, &whole)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Stream for Counted {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {
+        Box::new(self.0).detach()
+    }
+}
+
+/// Does what it is given at once.
+struct AtOnce;
+
+impl Worker for AtOnce {
+    fn submit(&self, job: Job) -> BoxFuture<'_, ()> {
+        job();
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -101,7 +160,29 @@ fn conversation(
     terms: Terms,
 ) -> (DuplexStream, impl Future<Output = Hangup> + use<>) {
     let (client, server) = duplex(1 << 20);
-    (client, serve(Box::new(Pipe(server)), answerer, memory.share(), terms))
+    (client, serve(Box::new(Pipe(server)), answerer, memory.share(), terms, Arc::new(AtOnce)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_together_is_answered_together_and_what_said_goodbye_still_is() {
+    const REQUESTS: u8 = 5;
+    let (mut client, server) = duplex(1 << 20);
+    // More than is read at once.
+    let request =
+        |number| [&(1 + CHUNK_BYTES as i32 / 2).to_be_bytes()[..], &vec![number; 1 + CHUNK_BYTES / 2]].concat();
+    for number in 0..REQUESTS {
+        client.write_all(&request(number)).await.unwrap();
+    }
+    client.shutdown().await.unwrap();
+    let writes = Arc::new(AtomicUsize::new(0));
+    let stream = Box::new(Counted(Pipe(server), writes.clone()));
+    let share = Memory::new(1 << 20).share();
+    let hangup = serve(stream, Waiter::default(), share, TERMS, Arc::new(AtOnce)).await;
+    assert!(matches!(hangup, Hangup::ByPeer), "{hangup}");
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+    for number in 0..REQUESTS {
+        assert_eq!(read_number(&mut client).await, number);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +304,7 @@ async fn who_asks_too_much_at_once_is_not_read_from() {
             client.write_all(&request(number as u8)).await.unwrap();
         }
         let share = Memory::new(1 << 20).share();
-        Conversation::new(Box::new(Pipe(server)), Waiter(told), share, TERMS)
+        Conversation::new(Box::new(Pipe(server)), Waiter(told), share, TERMS, Arc::new(AtOnce))
     };
     tokio::task::yield_now().await; // so much writing has used up what one poll may do
     poll_fn(|cx| {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::base::ids::{LeaderEpoch, Offset, Uuid};
 use crate::broker::{FetchFrom, Fetched, Isolation, News, Partition, PartitionError, Watch};
-use crate::log::Read;
+use crate::log::Located;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::partitions::{self, Named};
 use crate::wire::Text;
@@ -270,7 +270,7 @@ impl Place {
     /// What was found, if there is nothing in it that the reader does not know.
     fn knows<'a>(&self, outcome: &'a Result<Fetched, PartitionError>) -> Option<&'a Fetched> {
         let fetched = outcome.as_ref().ok().filter(|fetched| fetched.diverging.is_none())?;
-        let is_empty = matches!(&fetched.records, Read::Ready(slice) if slice.size == 0);
+        let is_empty = fetched.records.size() == 0 && !matches!(fetched.records, Located::Cold(_));
         (is_empty && self.told == Some((fetched.high_watermark, fetched.log_start))).then_some(fetched)
     }
 }
@@ -281,12 +281,10 @@ impl Look {
             Err(_) => self.is_urgent = true,
             Ok(fetched) => {
                 self.is_urgent |= fetched.diverging.is_some();
-                match &fetched.records {
-                    Read::Ready(slice) => self.bytes += slice.size,
-                    Read::Cold(_) => {
-                        self.has_cold = true;
-                        self.bytes += max_bytes.max(1); // what it may become; there is something
-                    }
+                self.bytes += fetched.records.size();
+                if matches!(fetched.records, Located::Cold(_)) {
+                    self.has_cold = true;
+                    self.bytes += max_bytes.max(1); // what it may become; there is something
                 }
             }
         }
