@@ -296,7 +296,7 @@ impl Source {
             Ok(entry) => entry.map_or(0, |entry| u64::from(entry.position)),
             Err(error) => return Ok(Err(error)),
         };
-        let mut window = [0; WINDOW_BYTES];
+        let (mut window, mut before) = ([0; WINDOW_BYTES], None);
         while position < self.size {
             let read = match wait.read(&*self.file, &mut window, position) {
                 Ok(read) if read < HEADER_LEN => return Ok(Err(wait.short("the log is shorter than it was"))),
@@ -306,12 +306,13 @@ impl Source {
             let mut at = 0;
             while at + HEADER_LEN <= read {
                 let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, error))?;
-                if header.last_offset() >= self.next || is_backward(&header) {
+                if header.last_offset() >= self.next || !goes_on(before, &header) {
                     return Err(self.corrupt(position, "a batch with offsets that its segment cannot have"));
                 }
                 if header.last_offset() >= from {
                     return Ok(Ok(Some((position, header))));
                 }
+                before = Some(header.next_offset());
                 at += header.size();
                 position += header.size() as u64;
             }
@@ -324,16 +325,16 @@ impl Source {
     }
 }
 
-/// Whether a batch ends before it begins, which only damage brings about.
-fn is_backward(header: &BatchHeader) -> bool {
-    header.last_offset() < header.base_offset
+/// Whether a batch comes behind the one before it and ends where it begins or later: anything else is damage.
+fn goes_on(from: Option<Offset>, header: &BatchHeader) -> bool {
+    from.is_none_or(|from| header.base_offset >= from) && header.last_offset() >= header.base_offset
 }
 
 /// How many bytes at the front are whole batches below the bound, and what offset follows them.
 fn whole_batches(bytes: &[u8], until: Offset) -> (usize, Option<Offset>) {
     let (mut size, mut next) = (0, None);
     while let Ok(header) = BatchHeader::parse(&bytes[size..]) {
-        if header.last_offset() >= until || size + header.size() > bytes.len() || is_backward(&header) {
+        if header.last_offset() >= until || size + header.size() > bytes.len() || !goes_on(next, &header) {
             break;
         }
         size += header.size();
