@@ -22,7 +22,7 @@ fn whatever_becomes_of_files_nobody_is_brought_down() {
     for seed in seeds(1_500) {
         let mut run = Run::new(seed);
         for _ in 0..STEPS {
-            run.step().expect("a sound disk");
+            run.step().unwrap_or_else(|error| panic!("seed {seed}, on a sound disk: {error}"));
         }
         let mut random = Random::new(!seed);
         for _ in 0..=random.below(3) {
