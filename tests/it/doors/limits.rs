@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dohle::wire::ApiKey;
@@ -13,6 +13,7 @@ use flate2::write::GzEncoder;
 
 use super::wire::{Wire, batch, header, produce_request};
 use crate::cluster::Cluster;
+use crate::process::PATIENCE;
 use crate::wire_filler::Random;
 use crate::wire_frames::{mutate, recorded_requests};
 
@@ -83,23 +84,27 @@ fn there_are_only_so_many_places() {
     // The test's own clients come from one address; the server's probe of itself is over before.
     let cluster = Cluster::start(1, &["max.connections.per.ip=20"]);
     let mut wires: Vec<Wire> = Vec::new();
-    let refused = loop {
-        let mut wire = Wire::to(&cluster.bootstrap());
-        // Who is refused may find out when it writes, or when it reads.
-        let frame = dohle::wire::Frame::request(
-            &mut dohle::wire::Writer::new(),
-            &header(ApiKey::ApiVersions, 0, 1),
-            &ApiVersionsRequest::default(),
-        );
-        if wire.send_frame(&frame.unwrap().body()).is_err() || wire.receive().is_none() {
-            break wires.len();
-        }
+    while let Some(wire) = let_in(&cluster) {
         wires.push(wire);
         assert!(wires.len() <= 20, "the limit is 20");
-    };
-    assert!(refused >= 10, "only {refused} were let in");
-    wires.truncate(refused / 2);
-    greet(&mut Wire::to(&cluster.bootstrap()));
+    }
+    let places = wires.len();
+    assert!(places >= 10, "only {places} were let in");
+    wires.truncate(places / 2);
+    // The server hears of those that left when it gets round to it.
+    let deadline = Instant::now() + PATIENCE;
+    while let_in(&cluster).is_none() {
+        assert!(Instant::now() < deadline, "there is room again, and nobody is let in");
+    }
+}
+
+/// A connection that was answered. Who is refused may find out when it writes, or when it reads.
+fn let_in(cluster: &Cluster) -> Option<Wire> {
+    let mut wire = Wire::to(&cluster.bootstrap());
+    let (header, request) = (header(ApiKey::ApiVersions, 0, 1), ApiVersionsRequest::default());
+    let frame = dohle::wire::Frame::request(&mut dohle::wire::Writer::new(), &header, &request).unwrap();
+    wire.send_frame(&frame.body()).ok()?;
+    wire.receive().map(|_| wire)
 }
 
 #[test]
