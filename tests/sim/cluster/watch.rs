@@ -4,6 +4,7 @@
 //!   (I8, I20);
 //! - one leader per leader epoch (I7);
 //! - while a process runs, its high watermarks do not go back, and its logs are not cut below them (I5, I9);
+//! - a leader commits nothing by what was said in an earlier epoch (R6);
 //! - who joins the ISR of a leader has, as far as it counts, all that the leader's epoch began with (R8);
 //! - what was ever committed is on every member of the ISR and of the ELR (I5, I7), and nothing is committed while the
 //!   ISR is too small;
@@ -34,6 +35,8 @@ pub struct Watch {
     epoch_starts: BTreeMap<(PartitionIndex, LeaderEpoch), Offset>,
     /// Who was taken into an ISR just now, by the leader of that epoch.
     joined: Vec<(PartitionIndex, LeaderEpoch, usize)>,
+    /// Who has moved a high watermark just now, in which epoch.
+    committing: Vec<(PartitionIndex, LeaderEpoch, usize)>,
     is_fsync: bool,
     /// Machines that may have lost something, the registration their broker had, and whether all is gone.
     losses: BTreeMap<usize, (Option<BrokerEpoch>, bool)>,
@@ -52,6 +55,8 @@ pub struct Replica {
     flushed_end: Offset,
     pub high_watermark: Offset,
     pub led_epoch: Option<LeaderEpoch>,
+    /// The epoch of the partition in the metadata that this node has read.
+    known_epoch: Option<LeaderEpoch>,
     /// Whether the ISR was large enough to commit anything, to the knowledge of anybody who counts.
     may_commit: bool,
 }
@@ -118,6 +123,7 @@ impl Watch {
             }
         }
         self.check_joined(&inside);
+        self.check_committing(&inside);
         self.check_isr(&inside);
         std::mem::take(&mut self.violations)
     }
@@ -183,6 +189,7 @@ impl Watch {
             flushed_end: ends.flushed_end,
             high_watermark: partition.checkpoint()[0],
             led_epoch: partition.led_epoch(),
+            known_epoch: topic.partition(index).map(|partition| partition.state.leader_epoch),
             may_commit: may_commit(&image) || may_commit(&self.newest),
         };
         let committed = self.committed.entry(index).or_default();
@@ -204,6 +211,9 @@ impl Watch {
             self.violated(format!("the high watermark of {index} on {name} went back: {before:?}, {now:?}"));
         }
         let is_committing = now.led_epoch.is_some() && now.high_watermark > before.high_watermark;
+        if let Some(epoch) = now.led_epoch.filter(|_| is_committing) {
+            self.committing.push((index, epoch, at));
+        }
         if is_committing && before.led_epoch == now.led_epoch && !before.may_commit && !now.may_commit {
             self.violated(format!("{name} commits {index} up to {} with too small an ISR", now.high_watermark));
         }
@@ -217,6 +227,29 @@ impl Watch {
             if counted < start {
                 let name = NAMES[place];
                 self.violated(format!("{name} joined the ISR of {index} at {counted}, epoch {epoch} began at {start}"));
+            }
+        }
+    }
+
+    /// A leader commits by what the ISR has told it in its own epoch: a member that does not know of that epoch yet has
+    /// told it nothing.
+    fn check_committing(&mut self, inside: &[(usize, Inside)]) {
+        for (index, epoch, leader) in std::mem::take(&mut self.committing) {
+            let Some(node) = inside.iter().find(|(at, _)| *at == leader).map(|(_, node)| node) else { continue };
+            let isr_in = |image: &Image| -> BTreeSet<usize> {
+                let partition = image.topics().named(TOPIC).and_then(|topic| topic.partition(index));
+                let partition = partition.filter(|partition| partition.state.leader_epoch == epoch);
+                partition.into_iter().flat_map(Assigned::isr).map(place_of).collect()
+            };
+            let members = &isr_in(&node.broker.image()) & &isr_in(&self.newest);
+            for member in members.into_iter().filter(|member| *member != leader) {
+                let known = self.running(inside, member, index).and_then(|replica| replica.known_epoch);
+                if let Some(known) = known.filter(|known| *known < epoch) {
+                    let (leader, member) = (NAMES[leader], NAMES[member]);
+                    let why =
+                        format!("{leader} commits {index} in epoch {epoch}, {member} of the ISR is in {known} yet");
+                    self.violated(why);
+                }
             }
         }
     }
