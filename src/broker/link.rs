@@ -39,7 +39,10 @@ struct Known {
     /// The order in which they are tried when none is known to be active.
     addresses: Vec<String>,
     active: Option<String>,
+    /// For commands and the feed. A doubted controller's is given up, with all that was asked on it.
     peers: BTreeMap<String, Arc<Peer>>,
+    /// For sessions, which stay to see whether it answers after all.
+    sessions: BTreeMap<String, Arc<Peer>>,
     turn: usize,
 }
 
@@ -126,7 +129,7 @@ impl ControllerLink {
         let mut known = self.known();
         let active = known.active.clone().filter(|active| !doubted.contains(active));
         let address = active.unwrap_or_else(|| known.in_turn(&doubted));
-        let peer = known.peer(&address, &self.world);
+        let peer = peer(&mut known.peers, &address, &self.world);
         (address, peer)
     }
 
@@ -144,7 +147,10 @@ impl ControllerLink {
 
     /// A controller leaves heartbeats unanswered.
     pub(super) fn doubt(&self, address: &str) {
-        self.doubted.send_if_modified(|doubted| doubted.insert(address.to_owned()));
+        let is_news = self.doubted.send_if_modified(|doubted| doubted.insert(address.to_owned()));
+        if is_news && let Some(peer) = self.known().peers.get(address) {
+            peer.give_up();
+        }
     }
 
     /// A controller has answered.
@@ -157,8 +163,8 @@ impl ControllerLink {
     }
 
     /// A controller's peer, for a session.
-    pub(super) fn peer(&self, address: &str) -> Arc<Peer> {
-        self.known().peer(address, &self.world)
+    pub(super) fn session(&self, address: &str) -> Arc<Peer> {
+        peer(&mut self.known().sessions, address, &self.world)
     }
 
     pub(super) fn addresses(&self) -> Vec<String> {
@@ -214,11 +220,11 @@ impl Known {
         self.turn += 1;
         candidates[self.turn % candidates.len()].clone()
     }
+}
 
-    fn peer(&mut self, address: &str, world: &World) -> Arc<Peer> {
-        let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Control));
-        Arc::clone(self.peers.entry(address.to_owned()).or_insert_with(new))
-    }
+fn peer(of: &mut BTreeMap<String, Arc<Peer>>, address: &str, world: &World) -> Arc<Peer> {
+    let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Control));
+    Arc::clone(of.entry(address.to_owned()).or_insert_with(new))
 }
 
 pub(super) fn client(channel: Channel) -> ControllerClient<Channel> {

@@ -125,6 +125,7 @@ async fn hold(broker: Broker, address: String, epoch: BrokerEpoch, peer_address:
             return;
         }
         debug!(event = "session.ended", address, why, "the session is opened again");
+        broker.0.link.session(&address).give_up();
         sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
     }
 }
@@ -144,7 +145,7 @@ async fn session(broker: &Broker, address: &str, epoch: BrokerEpoch, peer_addres
     });
     let silence = Duration::from_millis(FEED_SILENCE_MS_MAX);
     let call = |channel| async move { client(channel).session(outgoing).await };
-    let mut down = broker.0.link.peer(address).call(silence, call).await.map_err(|error| error.to_string())?;
+    let mut down = broker.0.link.session(address).call(silence, call).await.map_err(|error| error.to_string())?;
     let mut heartbeats = interval(Duration::from_millis(HEARTBEAT_MS));
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = broker.0.stopping.subscribe();

@@ -11,11 +11,12 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error};
 
 use super::Broker;
-use super::link::client;
+use super::link::{ControllerLink, client};
 use crate::base::ids::MetadataIndex;
 use crate::base::limits::{CONTROLLER_RETRY_MS, FEED_SILENCE_MS_MAX};
 use crate::metadata::codec::{decode, decode_chunk};
 use crate::metadata::{Delta, Fact, Image, snapshot};
+use crate::net::Peer;
 use crate::rpc::controller as proto;
 
 /// Follows for ever, one controller after another.
@@ -43,18 +44,24 @@ impl Following {
         let broker = self.broker.clone();
         let link = &broker.0.link;
         let (address, peer) = link.next();
+        let outcome = self.listen_to(link, &address, &peer).await;
+        peer.give_up(); // what the feed leaves behind on the connection is nobody's
+        outcome
+    }
+
+    async fn listen_to(&mut self, link: &ControllerLink, address: &str, peer: &Peer) -> Result<(), String> {
         let silence = Duration::from_millis(FEED_SILENCE_MS_MAX);
         let request = proto::FeedRequest {
             cluster_id: link.cluster().0.0.to_vec().into(),
             next_index: self.image.applied().0 + 1,
         };
         let call = |channel| async move { client(channel).feed(request).await };
-        let mut frames = link.unless_doubted(&address, peer.call(silence, call)).await?.map_err(|error| {
+        let mut frames = link.unless_doubted(address, peer.call(silence, call)).await?.map_err(|error| {
             link.note_active(None);
             error.to_string()
         })?;
         loop {
-            let frame = link.unless_doubted(&address, timeout(silence, frames.message())).await?;
+            let frame = link.unless_doubted(address, timeout(silence, frames.message())).await?;
             let frame = frame.map_err(|_| format!("{address} fell silent"))?;
             match frame.map_err(|status| status.to_string())?.and_then(|frame| frame.frame) {
                 Some(frame) => self.take(frame).await.map_err(|error| error.to_string())?,

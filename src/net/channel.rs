@@ -70,9 +70,14 @@ impl Peer {
         };
         let answer = timeout(patience, attempt).await.unwrap_or_else(|_| Err(self.silent(patience)));
         if answer.is_err() {
-            *self.present() = None;
+            self.give_up();
         }
         answer
+    }
+
+    /// Calls from now on make a new connection; the present one ends with the last call on it.
+    pub fn give_up(&self) {
+        *self.present() = None;
     }
 
     /// Holds a connection, dialling first if there is none, and returns when it has ended: however the process at the
