@@ -272,8 +272,7 @@ impl Source {
         let walked_max = position + WALK_BYTES_MAX;
         let mut window = [0; WINDOW_BYTES];
         while position < limit && (position < walked_max || position == first) {
-            let read = match wait.read(&*self.file, &mut window, position) {
-                Ok(read) if read < HEADER_LEN => return Ok(Err(wait.short("the log is shorter than it was"))),
+            let read = match self.page(&mut window, position, wait) {
                 Ok(read) => read,
                 Err(error) => return Ok(Err(error)),
             };
@@ -298,8 +297,7 @@ impl Source {
         };
         let (mut window, mut before) = ([0; WINDOW_BYTES], None);
         while position < self.size {
-            let read = match wait.read(&*self.file, &mut window, position) {
-                Ok(read) if read < HEADER_LEN => return Ok(Err(wait.short("the log is shorter than it was"))),
+            let read = match self.page(&mut window, position, wait) {
                 Ok(read) => read,
                 Err(error) => return Ok(Err(error)),
             };
@@ -318,6 +316,14 @@ impl Source {
             }
         }
         Ok(Ok(None))
+    }
+
+    /// Reads what lies at a position, one header at least.
+    fn page(&self, window: &mut [u8], position: u64, wait: Wait) -> io::Result<usize> {
+        match wait.read(&*self.file, window, position)? {
+            read if read < HEADER_LEN => Err(wait.short("the log is shorter than it was")),
+            read => Ok(read),
+        }
     }
 
     pub(super) fn corrupt(&self, position: u64, what: impl ToString) -> LogError {
