@@ -2,31 +2,27 @@
 //!
 //! Invariants: one inquiry after a node at a time; nothing is said of a node that could not be asked.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tracing::debug;
 
 use super::Broker;
-use crate::base::executor::BoxFuture;
 use crate::base::ids::NodeId;
 use crate::base::limits::INQUIRIES_MAX;
-use crate::net::{Inquiry, inquire};
+use crate::net::{Inquiring, Inquiry};
 use crate::rpc::controller as proto;
 use proto::session_up::Message;
 
 /// The inquiries that one controller has asked for.
 pub(super) struct Witness {
     broker: Broker,
-    asked: BTreeSet<NodeId>,
-    under_way: FuturesUnordered<BoxFuture<'static, (NodeId, Inquiry)>>,
+    inquiring: Inquiring,
 }
 
 impl Witness {
     pub(super) fn new(broker: Broker) -> Self {
-        Self { broker, asked: BTreeSet::new(), under_way: FuturesUnordered::new() }
+        let inquiring = Inquiring::new(Arc::clone(&broker.world().network));
+        Self { broker, inquiring }
     }
 
     /// Looks for these nodes, as far as metadata says where they are.
@@ -34,18 +30,14 @@ impl Witness {
         let image = self.broker.image();
         for node in silent.take(INQUIRIES_MAX).filter(|node| *node != self.broker.node()) {
             let Some(known) = image.nodes().get(node) else { continue };
-            if self.asked.insert(node) {
-                let network = Arc::clone(&self.broker.0.around.world.network);
-                let address = known.registration.peer_address.clone();
-                self.under_way.push(Box::pin(async move { (node, inquire(&*network, &address).await) }));
-            }
+            self.inquiring.begin(node, known.registration.peer_address.clone());
         }
     }
 
     /// What was found next; waits for ever while nobody is looked for.
     pub(super) async fn testimony(&mut self) -> Message {
-        while let Some((node, inquiry)) = self.under_way.next().await {
-            self.asked.remove(&node);
+        loop {
+            let (node, inquiry) = self.inquiring.next().await;
             debug!(event = "broker.inquired", %node, ?inquiry, "a node that a controller does not hear was looked for");
             let around = &self.broker.0.around;
             match inquiry {
@@ -60,6 +52,5 @@ impl Witness {
                 Inquiry::Unasked => {}
             }
         }
-        std::future::pending().await
     }
 }

@@ -7,15 +7,21 @@
 //! which everything is slow lengthens everybody's patience, and only who stands still while others run is found silent.
 //! Who refuses is waited for as long: then it is not asked again at once, and a process that restarts is not hurried.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::AsyncReadExt;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::lane;
+use crate::base::executor::BoxFuture;
+use crate::base::ids::NodeId;
 use crate::base::limits::{INQUIRY_TICK_MS, INQUIRY_TICKS};
 use crate::base::network::Network;
 
@@ -31,8 +37,36 @@ pub enum Inquiry {
 }
 
 /// Asks the process behind a peer port whether it runs.
-pub async fn inquire(network: &dyn Network, address: &str) -> Inquiry {
+async fn inquire(network: &dyn Network, address: &str) -> Inquiry {
     patiently(ask(network, address)).await
+}
+
+/// Inquiries that are under way, one after a node at a time.
+pub struct Inquiring {
+    network: Arc<dyn Network>,
+    asked: BTreeSet<NodeId>,
+    under_way: FuturesUnordered<BoxFuture<'static, (NodeId, Inquiry)>>,
+}
+
+impl Inquiring {
+    pub fn new(network: Arc<dyn Network>) -> Self {
+        Self { network, asked: BTreeSet::new(), under_way: FuturesUnordered::new() }
+    }
+
+    /// Inquires after a node that is found at this address, unless that is being done.
+    pub fn begin(&mut self, node: NodeId, address: String) {
+        if self.asked.insert(node) {
+            let network = Arc::clone(&self.network);
+            self.under_way.push(Box::pin(async move { (node, inquire(&*network, &address).await) }));
+        }
+    }
+
+    /// What came of the next one; waits for ever while there is none.
+    pub async fn next(&mut self) -> (NodeId, Inquiry) {
+        let Some((node, inquiry)) = self.under_way.next().await else { return std::future::pending().await };
+        self.asked.remove(&node);
+        (node, inquiry)
+    }
 }
 
 /// Waits for an answer, as long as we get to wait.

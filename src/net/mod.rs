@@ -11,6 +11,6 @@ mod serve;
 mod tuning;
 
 pub use channel::{Peer, PeerError, over};
-pub use inquiry::{Inquiry, inquire};
+pub use inquiry::{Inquiring, Inquiry};
 pub use lane::Lane;
 pub use serve::{Incoming, Served};
