@@ -47,9 +47,7 @@ fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_killed() {
     if is_missing(&["java", "mvn"]) {
         return;
     }
-    let mut program = Command::new(fetched("kafka-tools.sh"));
-    program.arg(of_clients("java/Load.java"));
-    survives(Cluster::kill, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+    survives(Cluster::kill, load_of_java);
 }
 
 #[test]
@@ -72,9 +70,12 @@ fn nothing_acked_by_the_java_client_is_lost_while_every_node_is_stopped() {
     if is_missing(&["java", "mvn"]) {
         return;
     }
+    survives(Cluster::stop, load_of_java);
+}
+
+fn load_of_java(cluster: &Cluster) -> Load {
     let mut program = Command::new(fetched("kafka-tools.sh"));
-    program.arg(of_clients("java/Load.java"));
-    survives(Cluster::stop, |cluster| Load::of_program(&mut program, &cluster.bootstrap()));
+    Load::of_program(program.arg(of_clients("java/Load.java")), &cluster.bootstrap())
 }
 
 /// Ends every node under a producer, and holds what it was acked against what is found.
