@@ -265,38 +265,36 @@ impl Source {
             return Ok(Ok(self.size));
         }
         let before = |entry: &OffsetEntry| entry.last_offset < until && u64::from(entry.position) <= limit;
-        let mut position = match self.ceiling.find(wait, before) {
+        let position = match self.ceiling.find(wait, before) {
             Ok(entry) => entry.filter(before).map_or(first, |entry| first.max(u64::from(entry.position))),
             Err(error) => return Ok(Err(error)),
         };
-        let walked_max = position + WALK_BYTES_MAX;
-        let mut window = [0; WINDOW_BYTES];
-        while position < limit && (position < walked_max || position == first) {
-            let read = match self.page(&mut window, position, wait) {
-                Ok(read) => read,
-                Err(error) => return Ok(Err(error)),
-            };
-            let mut at = 0;
-            while at + HEADER_LEN <= read {
-                let header = BatchHeader::parse(&window[at..read]).map_err(|error| self.corrupt(position, &error))?;
-                if header.last_offset() >= until || position + header.size() as u64 > limit {
-                    return Ok(Ok(position));
-                }
-                at += header.size();
-                position += header.size() as u64;
-            }
-        }
-        Ok(Ok(position))
+        let is_beyond =
+            |at: u64, header: &BatchHeader| header.last_offset() >= until || at + header.size() as u64 > limit;
+        let walked = self.walk(position, limit.min(position + WALK_BYTES_MAX), wait, is_beyond)?;
+        Ok(walked.map(|(end, _)| end))
     }
 
     /// The first batch that ends at or after this offset, and where it lies.
     pub(super) fn locate(&self, from: Offset, wait: Wait) -> Result<io::Result<Option<(u64, BatchHeader)>>, LogError> {
-        let mut position = match self.floor.find(wait, |entry| entry.last_offset <= from) {
+        let position = match self.floor.find(wait, |entry| entry.last_offset <= from) {
             Ok(entry) => entry.map_or(0, |entry| u64::from(entry.position)),
             Err(error) => return Ok(Err(error)),
         };
-        let (mut window, mut before) = ([0; WINDOW_BYTES], None);
-        while position < self.size {
+        let walked = self.walk(position, self.size, wait, |_, header| header.last_offset() >= from)?;
+        Ok(walked.map(|(position, found)| found.map(|header| (position, header))))
+    }
+
+    /// Goes from header to header until one `is_wanted`, or at least up to `to`: where that is, and the header if it is.
+    fn walk(
+        &self,
+        from: u64,
+        to: u64,
+        wait: Wait,
+        is_wanted: impl Fn(u64, &BatchHeader) -> bool,
+    ) -> Result<io::Result<(u64, Option<BatchHeader>)>, LogError> {
+        let (mut window, mut position, mut before) = ([0; WINDOW_BYTES], from, None);
+        while position < to {
             let read = match self.page(&mut window, position, wait) {
                 Ok(read) => read,
                 Err(error) => return Ok(Err(error)),
@@ -307,15 +305,15 @@ impl Source {
                 if header.last_offset() >= self.next || !goes_on(before, &header) {
                     return Err(self.corrupt(position, "a batch with offsets that its segment cannot have"));
                 }
-                if header.last_offset() >= from {
-                    return Ok(Ok(Some((position, header))));
+                if is_wanted(position, &header) {
+                    return Ok(Ok((position, Some(header))));
                 }
                 before = Some(header.next_offset());
                 at += header.size();
                 position += header.size() as u64;
             }
         }
-        Ok(Ok(None))
+        Ok(Ok((position, None)))
     }
 
     /// Reads what lies at a position, one header at least.
