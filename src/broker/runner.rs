@@ -215,8 +215,8 @@ async fn flush(broker: Broker, worker: Arc<dyn Worker>, partition: Arc<Partition
 
 async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: LeaderEpoch, worker: Arc<dyn Worker>) {
     let job = move || {
-        let end = partition.truncation_end(to).map_err(|error| error.to_string())?;
-        broker.0.folders.lower_recovery_point(&partition, end).map_err(|error| error.to_string())?;
+        let safe = partition.safe_from_truncation(to).map_err(|error| error.to_string())?;
+        broker.0.folders.lower_recovery_point(&partition, safe).map_err(|error| error.to_string())?;
         partition.truncate(to, epoch).map_err(|error| error.to_string())
     };
     if let Err(error) = worker.call(job).await {

@@ -62,6 +62,8 @@ pub(super) struct Run {
     pub log: Log,
     /// Every record by its offset, as it was appended last, acknowledged or about to be.
     history: BTreeMap<i64, Said>,
+    /// Where each batch ends, by its first offset.
+    ends: BTreeMap<i64, Offset>,
     /// The log ends here, or at least here while a truncation is under way, and at most there.
     end: Offset,
     end_max: Offset,
@@ -78,9 +80,9 @@ impl Run {
         let log = Log::create(Arc::new(disk.clone()), Path::new(FOLDER), TOPIC, OPTIONS, WallMillis(0))
             .expect("an empty disk");
         let known = Known { after: After::ProcessCrash, recovery_point: Offset(0), log_start: Offset(0) };
-        let (random, history) = (Random::new(seed), BTreeMap::new());
+        let (random, history, ends) = (Random::new(seed), BTreeMap::new(), BTreeMap::new());
         let (end, end_max, cleaned_to) = (Offset(0), Offset(0), Offset(0));
-        Self { disk, random, log, history, end, end_max, known, cleaned_to, epoch: 0, value: 0 }
+        Self { disk, random, log, history, ends, end, end_max, known, cleaned_to, epoch: 0, value: 0 }
     }
 
     /// The doings of a run; whether one fails is decided by the disk.
@@ -103,8 +105,14 @@ impl Run {
     }
 
     fn append(&mut self) -> Result<(), LogError> {
+        // The leader of a compacted log has nothing to send for some offsets.
+        let as_follower = self.random.one_in(3);
         let mut batches = Vec::new();
         for _ in 0..=self.random.below(3) {
+            if as_follower && self.random.one_in(3) {
+                self.end_max = self.end_max.plus(1 + self.random.below(4) as i64);
+            }
+            let base = self.end_max;
             let mut builder = BatchBuilder::new();
             for _ in 0..=self.random.below(2) {
                 self.value += 1;
@@ -114,9 +122,15 @@ impl Run {
                 self.history.insert(self.end_max.0, said);
                 self.end_max = self.end_max.plus(1);
             }
-            batches.push(builder.build());
+            let mut batch = builder.build();
+            batch.assign(base, LeaderEpoch(self.epoch));
+            self.ends.insert(base.0, self.end_max);
+            batches.push(batch);
         }
-        self.log.append(&mut batches, LeaderEpoch(self.epoch), WallMillis(0))?;
+        match as_follower {
+            true => self.log.append_as_follower(&batches, WallMillis(0))?,
+            false => self.log.append(&mut batches, LeaderEpoch(self.epoch), WallMillis(0))?,
+        };
         self.end = self.end_max;
         Ok(())
     }
@@ -158,16 +172,24 @@ impl Run {
     fn truncate(&mut self) -> Result<(), LogError> {
         let low = self.cleaned_to.max(self.log.log_start());
         let offset = low.plus(self.random.below((self.end.0 - low.0) as usize + 1) as i64);
-        let end = self.log.truncation_end(offset)?;
+        // A batch goes as a whole.
+        let cut_through = self.ends.range(..offset.0).next_back().filter(|(_, end)| **end > offset);
+        let end = cut_through.map_or(offset, |(base, _)| Offset(*base));
         if end < low {
             return Ok(());
         }
-        self.known.recovery_point = self.known.recovery_point.min(end);
-        self.end = end;
+        let safe = self.log.safe_from_truncation(offset)?;
+        self.known.recovery_point = self.known.recovery_point.min(safe);
+        self.end = safe; // until the truncation is done
         self.log.truncate_to(offset)?;
-        self.end_max = end;
-        self.history.split_off(&end.0);
+        self.forget_from(end);
         Ok(())
+    }
+
+    fn forget_from(&mut self, end: Offset) {
+        (self.end, self.end_max) = (end, end);
+        self.history.split_off(&end.0);
+        self.ends.split_off(&end.0);
     }
 
     fn delete(&mut self) -> Result<(), LogError> {
@@ -287,8 +309,7 @@ fn crashed(seed: u64, call: usize, crash: Crash) -> Result<bool, String> {
     let cut = run.open(after).map_err(|error| format!("it cannot be opened: {error}"))?;
     run.check(floor)?;
     // And it is a log like any other.
-    (run.end, run.end_max) = (run.log.log_end(), run.log.log_end());
-    run.history.split_off(&run.end.0);
+    run.forget_from(run.log.log_end());
     run.known.recovery_point = run.log.recovery_point();
     for _ in 0..5 {
         run.step().map_err(|error| format!("after the crash: {error}"))?;

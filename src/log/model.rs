@@ -110,6 +110,9 @@ impl Model {
                 if self.random.one_in(8) {
                     self.epoch = self.epoch.next();
                 }
+                if self.random.one_in(6) {
+                    next = next.plus(1 + self.random.below(5) as i64); // what its leader has compacted
+                }
                 batch.assign(next, self.epoch);
                 next = batch.header().next_offset();
             }
@@ -135,15 +138,32 @@ impl Model {
 
     fn truncate(&mut self) {
         let offset = self.offset();
-        let end = self.log.truncation_end(offset).expect("within the log");
-        self.recovery_point = self.recovery_point.min(end);
+        let safe = self.log.safe_from_truncation(offset).expect("within the log");
+        self.recovery_point = self.recovery_point.min(safe);
         self.log.truncate_to(offset).expect("within the log");
+        let cut_through = |batch: &Batch| batch.header().base_offset < offset && offset < batch.header().next_offset();
+        let end = self.batches.values().find(|batch| cut_through(batch)).map_or(offset, |it| it.header().base_offset);
         assert_eq!(self.log.log_end(), end);
+        assert!(safe <= end, "{safe} is not there any more");
         self.batches.retain(|_, batch| batch.header().next_offset() <= offset);
-        let last = self.batches.values().last().map(|batch| batch.header().next_offset());
-        assert!(end <= offset && last.is_none_or(|last| last == end), "{last:?} is not {end}");
         (self.start, self.end) = (self.start.min(end), end);
+        self.keep_shell();
         self.log_start = self.log_start.min(end);
+    }
+
+    /// Where the log ends in a gap, the last of the offsets that are missing there has a batch without records.
+    fn keep_shell(&mut self) {
+        let last = self.batches.values().last().map(|batch| batch.header().next_offset());
+        let first = self.log.segments().next().expect("one at least").0;
+        if last.unwrap_or(first) == self.end {
+            return;
+        }
+        let mut shell = BatchBuilder::new().record(WallMillis(-1), None, None, &[]).build().emptied();
+        let at = self.end.plus(-1);
+        let before = self.batches.values().last().map_or(LeaderEpoch(0), |batch| batch.header().leader_epoch);
+        shell.assign(at, self.log.epoch_at(at).unwrap_or(before));
+        self.batches.insert(at.0, shell);
+        *self.seen.entry("gap").or_default() += 1;
     }
 
     fn start_over(&mut self) {
@@ -266,7 +286,7 @@ impl Model {
         let first = self.log.segments().next().expect("one at least").0;
         assert!(first <= self.start, "records that can be read are gone");
         self.batches.retain(|base, _| *base >= first.0);
-        let offsets = heard.batches.windows(2).all(|pair| pair[0].1 == pair[1].0);
+        let offsets = heard.batches.windows(2).all(|pair| pair[0].1 <= pair[1].0);
         assert!(offsets, "the visitor must hear of every batch, in order: {:?}", heard.batches);
         assert!(heard.batches.first().is_none_or(|first| first.1 > heard.from));
         assert_eq!(heard.batches.last().map_or(self.log.log_end().min(heard.from), |last| last.1), self.log.log_end());
@@ -366,7 +386,8 @@ impl Model {
         if self.batches.is_empty() {
             return; // a deleted segment may have come back, with nothing in it that may be read
         }
-        let largest = self.batches.values().map(|batch| batch.header().max_timestamp).max();
+        let with_records = self.batches.values().map(Batch::header).filter(|header| header.count > 0);
+        let largest = with_records.map(|header| header.max_timestamp).max();
         assert_eq!(self.log.max_timestamp(), largest, "the time index lost the largest timestamp");
     }
 
@@ -422,7 +443,7 @@ fn the_log_does_what_a_list_does() {
             }
         }
     }
-    for what in ["ready", "cold", "copied", "in place", "roll", "retire", "torn", "cut", "lost", "full"] {
+    for what in ["ready", "cold", "copied", "in place", "roll", "retire", "gap", "torn", "cut", "lost", "full"] {
         assert!(seen.get(what).is_some_and(|count: &usize| *count > 0), "no run came to {what}: {seen:?}");
     }
 }

@@ -265,12 +265,14 @@ impl<'a> Recovery<'a> {
         if header.base_offset < end { Err(follows(header.base_offset, end)) } else { Ok(()) }
     }
 
-    /// Whether a segment may begin here: where the one before it ends, or a crash of the machine took one between them.
+    /// Whether a segment may begin here: where the one before it ends, or where all before it was durable and is gone;
+    /// above the recovery point, a crash of the machine took one between them.
     fn continues(&mut self, base: Offset) -> Result<(), Defect> {
         let end = *self.end.get_or_insert(base);
         if base < end || (base > end && base > self.known.recovery_point) {
             return Err(follows(base, end));
         }
+        self.end = Some(base);
         Ok(())
     }
 

@@ -225,20 +225,21 @@ impl Segment {
     }
 
     /// Cuts the segment to its first `size` bytes, which end before `end`, durably: what is cut off must not come back
-    /// behind what is written next.
+    /// behind what is written next. Returns the last batch that is left.
     pub(super) fn cut(
         &mut self,
         folder: &Folder,
         size: u64,
         end: Offset,
         options: &LogOptions,
-    ) -> Result<(), LogError> {
+    ) -> Result<Option<BatchHeader>, LogError> {
         let path = folder.file(self.base, Kind::Log);
         let file = self.open(folder)?;
         file.set_len(size).and_then(|()| file.sync_data()).map_err(LogError::io(&path))?;
         self.offsets.truncate(folder, end)?;
         self.times.truncate(folder, end)?;
         let mut scan = Scan::new(file, self.rewind_to_entry(), size);
+        let mut last = None;
         while let Some(header) = scan.header().map_err(LogError::io(&path))? {
             let corrupt = |defect: Defect| LogError::Corrupt {
                 path: path.clone(),
@@ -247,9 +248,10 @@ impl Segment {
             };
             let header = header.map_err(corrupt)?;
             self.note(&header, options);
+            last = Some(header);
             scan.skip(&header);
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Cuts off what a recovery found to be no part of the log, what `note` was not called for; says how much it was.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
 
 use super::folder::{Folder, Kind};
@@ -11,7 +12,8 @@ use super::segment::Segment;
 use super::{Log, LogError};
 use crate::base::clock::WallMillis;
 use crate::base::disk::Disk;
-use crate::base::ids::Offset;
+use crate::base::ids::{LeaderEpoch, Offset};
+use crate::record::{BatchBuilder, BatchHeader, NO_TIMESTAMP};
 
 /// Files that no longer belong to a log and are still to be removed, which may take long.
 #[must_use = "retired files take room until they are removed"]
@@ -47,32 +49,44 @@ impl Retired {
 }
 
 impl Log {
-    /// Where a truncation to this offset would end the log: a batch that begins before it goes as a whole. Blocks.
-    pub fn truncation_end(&mut self, offset: Offset) -> Result<Offset, LogError> {
+    /// What would survive a crash in the middle of a truncation to this offset. Blocks.
+    pub fn safe_from_truncation(&mut self, offset: Offset) -> Result<Offset, LogError> {
         self.check()?;
         if offset < self.log_start {
             return Err(self.out_of_range(offset));
         }
-        Ok(self.first_cut(offset)?.1)
+        let (_, end) = self.first_cut(offset)?;
+        let segment = self.segments[self.segment_of(end)].base();
+        if end == segment || self.batch_from(end.plus(-1))?.is_some_and(|(_, header)| header.base_offset < end) {
+            return Ok(end);
+        }
+        Ok(segment) // the log is to end in a gap, and for a moment it ends before that
     }
 
-    /// The position in its segment of what would be cut first, if anything would, and the end of the log before it.
+    /// The position in its segment of what would be cut first, if anything would, and the end of the log before it. A
+    /// batch that begins before the offset goes as a whole. But in a gap that compaction left, the log ends as it is
+    /// told: what was there once has had its offset, and no other record may get that.
     fn first_cut(&mut self, offset: Offset) -> Result<(Option<u64>, Offset), LogError> {
         if offset >= self.log_end {
             return Ok((None, self.log_end));
         }
-        let source = self.source(&ReadRequest::all(offset))?;
-        let found = source.locate(offset, Wait::Yes)?.map_err(LogError::io(&source.path))?;
-        let end_of_segment = (source.size, offset); // there was a gap, which compaction leaves
-        let (position, end) =
-            found.map_or(end_of_segment, |(position, header)| (position, header.base_offset.min(offset)));
-        Ok((Some(position), end))
+        let end_of_segment = (self.segments[self.segment_of(offset)].size(), offset);
+        let found = self.batch_from(offset)?;
+        let (position, base) = found.map_or(end_of_segment, |(position, header)| (position, header.base_offset));
+        Ok((Some(position), base.min(offset)))
     }
 
-    /// Forgets everything from `truncation_end` on, durably. Blocks; run it on a worker.
+    /// The first batch of the segment that ends at or after this offset, and where it lies.
+    fn batch_from(&mut self, offset: Offset) -> Result<Option<(u64, BatchHeader)>, LogError> {
+        let source = self.source(&ReadRequest::all(offset))?;
+        source.locate(offset, Wait::Yes)?.map_err(LogError::io(&source.path))
+    }
+
+    /// Forgets everything from an offset on, or from where the batch begins that holds it, durably. Blocks; run it on a
+    /// worker.
     ///
-    /// Before this, the log dir's checkpoint must say, durably, that the recovery point is no later than that end: or
-    /// a crash of the machine would find missing what was durable once.
+    /// Before this, the log dir's checkpoint must say, durably, that the recovery point is no later than what is
+    /// `safe_from_truncation`: or a crash of the machine would find missing what was durable once.
     pub fn truncate_to(&mut self, offset: Offset) -> Result<(), LogError> {
         self.check()?;
         if offset < self.log_start {
@@ -86,13 +100,14 @@ impl Log {
         let names = self.names;
         self.drop_staged()?;
         let (position, end) = self.first_cut(offset)?;
+        let mut last = None;
         if let Some(position) = position {
             let at = self.segment_of(offset);
             while self.segments.len() > at + 1 {
                 let segment = self.segments.pop().expect("there is a later one");
                 self.remove_segment(&segment)?;
             }
-            self.segments[at].cut(&self.folder, position, end, &self.options)?;
+            last = self.segments[at].cut(&self.folder, position, end, &self.options)?;
         }
         self.log_end = end;
         self.log_start = self.log_start.min(end);
@@ -100,6 +115,9 @@ impl Log {
         self.cleaned_to = self.cleaned_to.min(end);
         self.tail.truncate(end);
         self.epochs.truncate_end(end);
+        if position.is_some() && last.map_or(self.active_base(), |last| last.next_offset()) < end {
+            self.end_in_gap(last)?;
+        }
         self.epochs.store(&self.folder)?;
         self.remove_snapshots_outside()?;
         if self.names > names {
@@ -108,9 +126,37 @@ impl Log {
         Ok(())
     }
 
+    /// No batch ends where the log does: one without records has to, durably.
+    fn end_in_gap(&mut self, before: Option<BatchHeader>) -> Result<(), LogError> {
+        let last = self.log_end.plus(-1);
+        let epoch = match self.epochs.at(last) {
+            Some(epoch) => epoch,
+            None => self.epoch_of(before)?,
+        };
+        self.epochs.begin(epoch, last);
+        self.epochs.truncate_start(self.log_start);
+        let mut shell = BatchBuilder::new().record(NO_TIMESTAMP, None, None, &[]).build().emptied();
+        shell.assign(last, epoch);
+        let options = self.options;
+        let (active, folder) = self.active();
+        active.write(folder, slice::from_ref(&shell), &options)?;
+        active.open(folder)?.sync_data().map_err(LogError::io(&folder.path))?;
+        self.tail.push(&shell);
+        Ok(())
+    }
+
+    /// The epoch of the last batch, even of one before the start of the log: this one, or one in an older segment.
+    fn epoch_of(&mut self, last: Option<BatchHeader>) -> Result<LeaderEpoch, LogError> {
+        let last = match last {
+            None if self.segments.len() > 1 => self.batch_from(self.active_base().plus(-1))?.map(|(_, header)| header),
+            known => known,
+        };
+        Ok(last.map_or(LeaderEpoch(0), |last| last.leader_epoch))
+    }
+
     /// Forgets everything, to go on at an offset: for a follower whose leader no longer has what it lacks. Blocks.
     ///
-    /// Before this, the log must be without a recovery point in the log dir's checkpoint, durably.
+    /// Before this, the log dir's checkpoints must say, durably, that the log starts there, without a recovery point.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
         self.check()?;
         self.guard_all(|log| log.start_over(offset, now))

@@ -93,14 +93,14 @@ impl Partition {
         });
     }
 
-    /// Where a truncation to this offset would end the log. Waits for the disk.
-    pub fn truncation_end(&self, to: Offset) -> Result<Offset, PartitionError> {
-        Ok(self.lock().log.truncation_end(to)?)
+    /// What would survive a crash in the middle of a truncation to this offset. Waits for the disk.
+    pub fn safe_from_truncation(&self, to: Offset) -> Result<Offset, PartitionError> {
+        Ok(self.lock().log.safe_from_truncation(to)?)
     }
 
     /// Does an [`Errand::Truncate`], unless another epoch has begun since. Waits for the disk: for a worker.
     ///
-    /// Before it, the recovery point's checkpoint must be durable at or below `truncation_end`.
+    /// Before it, the recovery point's checkpoint must be durable at or below `safe_from_truncation`.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, _| {

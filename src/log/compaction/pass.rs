@@ -49,7 +49,7 @@ impl Log {
     pub fn begin_compaction(&mut self, dirt: &Dirt, brief: Brief) -> Result<Compaction, LogError> {
         self.check()?;
         let dirt = Dirt { until: dirt.until.min(self.active_base()), ..*dirt }; // it may have been cut since
-        let pieces = self.with_ends().filter(|(segment, _)| segment.base() < dirt.until);
+        let pieces = self.with_ends().filter(|(_, next)| *next <= dirt.until); // of others, the end may yet be cut
         let pieces = pieces.map(|(segment, next)| Piece { base: segment.base(), next, size: segment.size() });
         let reads = Reads { folder: self.folder.clone(), pieces: pieces.collect(), open: None };
         let keys = Keys::new(&reads, &dirt, &brief);

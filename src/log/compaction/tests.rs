@@ -79,7 +79,11 @@ impl Shelf {
     }
 
     fn compact(&mut self) -> Result<(), LogError> {
-        let dirt = self.log.dirt(&RULES, self.log.log_end(), self.now)?;
+        self.compact_below(self.log.log_end())
+    }
+
+    fn compact_below(&mut self, bound: Offset) -> Result<(), LogError> {
+        let dirt = self.log.dirt(&RULES, bound, self.now)?;
         let mut compaction = self.log.begin_compaction(&dirt, self.brief())?;
         loop {
             match compaction.step()? {
@@ -224,6 +228,27 @@ fn a_log_is_compacted_when_it_is_dirty_enough_or_has_waited_too_long() {
     assert!(!dirt.is_worth_it(&lazy) && dirt.is_worth_it(&RULES));
     shelf.now = WallMillis(shelf.now.0 + 1_001);
     assert!(shelf.log.dirt(&lazy, shelf.log.log_end(), shelf.now).expect("sound").is_worth_it(&lazy));
+}
+
+#[test]
+fn a_segment_of_which_a_part_may_yet_be_cut_is_left_alone() {
+    let mut shelf = Shelf::new();
+    shelf.put("k", Some("replaced"));
+    shelf.put("k", Some("the last one below the bound"));
+    let bound = shelf.log.log_end();
+    shelf.log.set_cleaned_to(bound); // as after a restart
+    shelf.put("k", Some("not committed"));
+    shelf.close_segment();
+    shelf.put("end", Some("active"));
+    let before = shelf.records();
+    let dirt = shelf.log.dirt(&RULES, bound, shelf.now).expect("sound");
+    assert_eq!((dirt.from, dirt.until, dirt.dirty_bytes), (bound, bound, 0));
+    shelf.compact_below(bound).expect("sound");
+    assert_eq!((shelf.records(), shelf.log.cleaned_to()), (before, bound));
+    shelf.log.truncate_to(bound).expect("above what is committed");
+    for after in [After::CleanStop, After::ProcessCrash, After::MachineCrash] {
+        shelf.reopen(after);
+    }
 }
 
 #[test]

@@ -105,6 +105,31 @@ fn files_are_laid_out_as_kafka_lays_them_out() {
     assert_eq!(Log::topic_id(&disk, Path::new(FOLDER)).expect("own text"), Some(TopicId(Uuid([7; 16]))));
 }
 
+/// What is missing there was committed and replaced: who has read it must not miss what would get its offset.
+#[test]
+fn a_log_that_is_cut_in_a_gap_goes_on_behind_it() {
+    for (target, bytes_left) in [(13, 200), (12, 161), (6, 161), (5, 100), (4, 61), (1, 61)] {
+        for after in [After::CleanStop, After::ProcessCrash, After::MachineCrash] {
+            let disk = MemoryDisk::default();
+            let mut log = create(&disk, LogOptions::default());
+            for base in [4, 12] {
+                let mut copied = batch(100);
+                copied.assign(Offset(base), EPOCH);
+                log.append_as_follower(&[copied], NOW).expect("sound");
+            }
+            log.truncate_to(Offset(target)).expect("within");
+            let shape = |log: &Log| (log.log_start(), log.log_end(), log.size());
+            let expected = (Offset(0), Offset(target), bytes_left);
+            assert_eq!(shape(&log), expected);
+            let (mut log, cut, _) = open(&disk, after, target).expect("it is sound");
+            assert_eq!((shape(&log), cut), (expected, None), "{after:?}");
+            assert_eq!(append(&mut log, batch(100)).base, Offset(target));
+            let all = read(&mut log, 0, 1 << 20, true);
+            assert_eq!((all.size as u64, all.next), (bytes_left + 100, Offset(target + 1)));
+        }
+    }
+}
+
 #[test]
 fn a_read_gives_whole_batches_and_one_at_least_if_asked() {
     let disk = MemoryDisk::default();
