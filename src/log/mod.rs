@@ -14,7 +14,7 @@
 //!      00000000000000000100.log         a segment: batches, byte for byte as they travel; named by its first offset
 //!      00000000000000000100.index       (relative last offset: i32, position: i32) of a batch every 4 KiB
 //!      00000000000000000100.timeindex   (largest timestamp so far: i64, relative last offset of its batch: i32)
-//!      00000000000000000100.snapshot    what was known of producers before this offset
+//!      00000000000000000100.snapshot    what was known of producers before this offset, every 64 MiB and at each roll
 //! ```
 //!
 //! A [`Log`] is a value without a lock: its owner keeps it behind the partition's short mutex. Under that mutex only
@@ -31,7 +31,7 @@
 //!
 //! Absent on purpose: who may write, the high watermark, producers' sequences (the replica's); when to delete or flush
 //! (the broker's); memory maps: a page fault blocks a reactor and an IO error becomes a signal; descriptors, buffers
-//! and index entries of idle partitions.
+//! and index entries of idle partitions; `.txnindex`, which Kafka makes with a segment's first aborted transaction.
 //!
 //! Reading order: the log, what it is made of, how it comes back, the folder around it.
 

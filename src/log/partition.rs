@@ -17,6 +17,9 @@ use crate::base::disk::Disk;
 use crate::base::ids::{LeaderEpoch, Offset, TopicId};
 use crate::record::Batch;
 
+/// Between two snapshots of producers in a segment: what a recovery walks over for their sake, in milliseconds.
+const SNAPSHOT_INTERVAL_BYTES: u64 = if cfg!(test) { 2_000 } else { 64 << 20 };
+
 /// How a log is kept; Kafka's settings of a topic, but for the last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogOptions {
@@ -53,8 +56,11 @@ pub struct Appended {
     pub base: Offset,
     pub last: Offset,
     pub bytes: u64,
-    /// A new segment was begun, at `base`: what came before should be flushed, and a snapshot of producers be written.
+    /// A new segment was begun, at `base`: what came before should be flushed.
     pub rolled: bool,
+    /// A snapshot of producers should be written: at the beginning of a segment, and now and then in it, or a recovery
+    /// would have to walk over all of it for what it says of producers.
+    pub snapshot_due: bool,
 }
 
 /// A partition's log.
@@ -67,6 +73,8 @@ pub struct Log {
     pub(super) tail: Tail,
     /// Where producer snapshots lie, in ascending order.
     pub(super) snapshots: Vec<Offset>,
+    /// How much was appended since the last of them.
+    pub(super) since_snapshot: u64,
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) recovery_point: Offset,
@@ -108,6 +116,7 @@ impl Log {
             epochs: Epochs::default(),
             tail: Tail::new(options.tail_bytes),
             snapshots: Vec::new(),
+            since_snapshot: 0,
             log_start: start,
             log_end: start,
             recovery_point: start,
@@ -228,7 +237,9 @@ impl Log {
             self.tail.push(batch);
         }
         self.store_indexes_if_due();
-        Ok(Appended { base, last: incoming.last_offset, bytes: incoming.bytes, rolled })
+        self.since_snapshot += incoming.bytes;
+        let snapshot_due = rolled || self.since_snapshot >= SNAPSHOT_INTERVAL_BYTES;
+        Ok(Appended { base, last: incoming.last_offset, bytes: incoming.bytes, rolled, snapshot_due })
     }
 
     fn write_batches(&mut self, batches: &[Batch], incoming: &Incoming, now: WallMillis) -> Result<bool, LogError> {

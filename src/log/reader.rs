@@ -285,7 +285,7 @@ impl Source {
         Ok(walked.map(|(position, found)| found.map(|header| (position, header))))
     }
 
-    /// Goes from header to header until one `is_wanted`, or at least up to `to`: where that is, and the header if it is.
+    /// Goes from header to header until one `is_wanted`, or at least up to `to`: where that is, and the one wanted.
     fn walk(
         &self,
         from: u64,

@@ -100,6 +100,7 @@ impl Log {
     pub fn visit_producers(&mut self, visitor: &mut dyn Visitor) -> Result<(), LogError> {
         let (from, producers) = self.latest_snapshot()?.unwrap_or((self.log_start, Vec::new()));
         visitor.producers(from, producers);
+        self.since_snapshot = 0;
         if from >= self.log_end {
             return Ok(());
         }
@@ -112,6 +113,7 @@ impl Log {
                 let header = header.map_err(|defect| source.corrupt(scan.position(), defect))?;
                 let marker = scan.marker(&header).map_err(LogError::io(&source.path))?;
                 visitor.batch(&header, marker);
+                self.since_snapshot += header.size() as u64;
                 scan.skip(&header);
             }
         }

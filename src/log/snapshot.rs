@@ -40,6 +40,7 @@ impl Log {
     pub fn write_snapshot(&mut self, producers: &[ProducerEntry]) -> Result<(), LogError> {
         self.check()?;
         let at = self.log_end;
+        self.since_snapshot = 0; // if this one fails, it is the next one's turn
         let path = self.folder.file(at, Kind::Snapshot);
         self.guard(|log| log.folder.replace(&path, &encode(producers)).map(drop))?;
         if self.snapshots.last() != Some(&at) {

@@ -115,7 +115,11 @@ impl Cluster {
         let node = &self.nodes[id - 1];
         let mut command = Command::new(other_server().unwrap_or_else(|| DOHLE.into()));
         // What is for a test is no setting of a node, which would refuse it as one.
-        command.env_remove("DOHLE_KILLS").env_remove("DOHLE_SEED").env_remove("DOHLE_TEST_SERVER");
+        command
+            .env_remove("DOHLE_KILLS")
+            .env_remove("DOHLE_RECOVERY_MIB")
+            .env_remove("DOHLE_SEED")
+            .env_remove("DOHLE_TEST_SERVER");
         command.args(["server", "--log", "json", "--listen", &node.kafka]);
         command.args(["--peer-listen", &node.peer, "--admin-listen", &node.admin]);
         command.arg("--data-dir").arg(directory);

@@ -67,8 +67,10 @@ impl Partition {
             }
             mind.on_appended(state.log.log_end(), marks, &mut state.follower_effects);
             state.enter_upkeep(self, after);
-            if appended.rolled {
+            if appended.snapshot_due {
                 state.keep_snapshot();
+            }
+            if appended.rolled {
                 state.upkeep_when_due(self, after);
             }
             state.flush_after_append(self, appended.rolled, now, after);

@@ -89,8 +89,10 @@ impl State {
             self.producers.record(&info_of(batch), high_watermark, now);
         }
         self.enter_upkeep(partition, after);
-        if appended.rolled {
+        if appended.snapshot_due {
             self.keep_snapshot();
+        }
+        if appended.rolled {
             self.upkeep_when_due(partition, after);
         }
         let end = self.log.log_end();

@@ -228,6 +228,19 @@ fn a_segment_rolls_by_size_and_by_the_time_that_its_records_span() {
 }
 
 #[test]
+fn a_recovery_looks_for_producers_in_a_bounded_part_of_the_log() {
+    let disk = MemoryDisk::default();
+    let mut log = create(&disk, LogOptions::default());
+    let due = |log: &mut Log| append(log, batch(500)).snapshot_due;
+    assert_eq!([(); 4].map(|()| due(&mut log)), [false, false, false, true]);
+    log.write_snapshot(&[]).expect("sound");
+    assert_eq!([(); 3].map(|()| due(&mut log)), [false; 3]);
+    let (mut log, _, heard) = open(&disk, After::ProcessCrash, 0).expect("sound");
+    assert_eq!(heard.batches, [4, 5, 6].map(Offset), "of those before, the snapshot says what is known");
+    assert!(due(&mut log), "what is not covered is counted on");
+}
+
+#[test]
 fn a_full_disk_undoes_the_append_and_nothing_else() {
     let disk = MemoryDisk::default();
     let mut log = create(&disk, LogOptions::default());
