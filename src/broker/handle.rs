@@ -15,7 +15,7 @@ use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
-use super::partitions::Partitions;
+use super::partitions::{Partitions, Unopened};
 use super::passing::Fellows;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
@@ -236,6 +236,9 @@ impl Broker {
         if let Some(partition) = self.0.partitions.get(topic, index) {
             return Ok(partition);
         }
+        if let Some(why) = self.0.partitions.why_unopened(topic, index) {
+            return Err(PartitionError::Storage(why.to_string()));
+        }
         let image = self.image();
         let Some(known) = image.topics().get(topic) else { return Err(PartitionError::UnknownTopicId) };
         let Some(assigned) = known.partition(index) else { return Err(PartitionError::UnknownTopicOrPartition) };
@@ -271,7 +274,9 @@ impl Broker {
         let changed = delta.topics.iter();
         let changed = changed.flat_map(|(id, changed)| changed.partitions.iter().map(move |index| (*id, *index)));
         let changed: Vec<_> = changed.collect();
-        let openers = &self.0.openers[..if changed.len() < OPENED_AT_ONCE { 1 } else { self.0.openers.len() }];
+        let is_start = old.applied() == MetadataIndex::default(); // after a crash, each may take long
+        let openers = if is_start || changed.len() >= OPENED_AT_ONCE { self.0.openers.len() } else { 1 };
+        let openers = &self.0.openers[..openers];
         let (broker, delta) = (self.clone(), Arc::new(delta));
         let deleted = Arc::clone(&delta);
         openers[0].call(move || broker.0.partitions.remove_deleted(&deleted)).await;
@@ -357,6 +362,11 @@ impl Broker {
     /// Whether this very partition is still one of this node's.
     pub(super) fn has(&self, partition: &Arc<Partition>) -> bool {
         self.0.partitions.has(partition)
+    }
+
+    /// The replicas that it should have and could not open.
+    pub fn unopened(&self) -> Vec<Unopened> {
+        self.0.partitions.all_unopened()
     }
 
     /// The log dirs, with what lies in them. Waits for the disk.

@@ -4,6 +4,7 @@
 //! could be opened; work is done for what changed, not for all there is.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::{error, info};
@@ -26,16 +27,39 @@ pub struct Partitions {
     around: Arc<Surroundings>,
     folders: Arc<Folders>,
     node: Resolved,
-    table: RwLock<BTreeMap<(TopicId, PartitionIndex), Arc<Partition>>>,
+    table: RwLock<BTreeMap<Key, Arc<Partition>>>,
+    unopened: RwLock<BTreeMap<Key, Unopened>>,
+}
+
+type Key = (TopicId, PartitionIndex);
+
+/// A replica that this node should have, and whose log could not be opened: damaged where it was durable, perhaps. Its
+/// files are left as they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unopened {
+    pub topic: Arc<str>,
+    pub index: PartitionIndex,
+    pub why: Arc<str>,
 }
 
 impl Partitions {
     pub fn new(around: Arc<Surroundings>, folders: Arc<Folders>, node: Resolved) -> Self {
-        Self { around, folders, node, table: RwLock::default() }
+        Self { around, folders, node, table: RwLock::default(), unopened: RwLock::default() }
     }
 
     pub fn get(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<Partition>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).get(&(topic, index)).cloned()
+    }
+
+    /// The replicas that this node should have and could not open.
+    pub fn all_unopened(&self) -> Vec<Unopened> {
+        self.unopened.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Why a replica could not be opened, if it could not.
+    pub fn why_unopened(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<str>> {
+        let unopened = self.unopened.read().unwrap_or_else(PoisonError::into_inner);
+        unopened.get(&(topic, index)).map(|unopened| Arc::clone(&unopened.why))
     }
 
     /// Whether this very partition is still one of ours.
@@ -81,9 +105,9 @@ impl Partitions {
         if assigned.place(self.around.me).is_none() {
             return self.remove(topic.id, index);
         }
-        let result = self
-            .opened(image, topic, index)
-            .and_then(|partition| partition.take_up(&duty(image, assigned, self.around.me)));
+        let opened = self.opened(image, topic, index);
+        self.note_unopened(topic, index, opened.as_ref().err());
+        let result = opened.and_then(|partition| partition.take_up(&duty(image, assigned, self.around.me)));
         if let Err(error) = result {
             let name = &topic.name;
             error!(event = "partition.failed", topic = %name, partition = %index, %error, "a replica cannot serve");
@@ -102,28 +126,46 @@ impl Partitions {
         Ok(partition)
     }
 
+    fn note_unopened(&self, topic: &Topic, index: PartitionIndex, error: Option<&PartitionError>) {
+        let mut unopened = self.unopened.write().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => {
+                let (name, why) = (Arc::clone(&topic.name), error.to_string().into());
+                unopened.insert((topic.id, index), Unopened { topic: name, index, why });
+            }
+            None => drop(unopened.remove(&(topic.id, index))),
+        }
+    }
+
     fn remove_topic(&self, topic: TopicId) {
         let keys = (topic, PartitionIndex(0))..=(topic, PartitionIndex(i32::MAX));
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<_> = table.extract_if(keys, |_, _| true).map(|(_, partition)| partition).collect();
-        drop(table);
-        gone.iter().for_each(|partition| self.discard(partition));
+        self.remove_all(keys);
     }
 
     fn remove(&self, topic: TopicId, index: PartitionIndex) {
-        let gone = self.table.write().unwrap_or_else(PoisonError::into_inner).remove(&(topic, index));
-        gone.iter().for_each(|partition| self.discard(partition));
+        self.remove_all((topic, index)..=(topic, index));
     }
 
-    fn discard(&self, partition: &Arc<Partition>) {
-        // Whoever still holds it is told to look elsewhere.
-        drop(partition.take_up(&Duty::Wait));
-        let removed = self.folders.remove_partition(partition.topic, &partition.name, partition.index);
-        let (topic, index) = (&partition.name, partition.index);
-        match removed {
-            Ok(()) => info!(event = "partition.removed", topic = %topic, partition = %index, "a replica was removed"),
+    fn remove_all(&self, keys: RangeInclusive<Key>) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = table.extract_if(keys.clone(), |_, _| true).map(|(_, partition)| partition).collect();
+        drop(table);
+        for partition in gone {
+            // Whoever still holds it is told to look elsewhere.
+            drop(partition.take_up(&Duty::Wait));
+            self.remove_files(partition.topic, &partition.name, partition.index);
+        }
+        let mut unopened = self.unopened.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<_> = unopened.extract_if(keys, |_, _| true).collect();
+        drop(unopened);
+        gone.iter().for_each(|((topic, index), replica)| self.remove_files(*topic, &replica.topic, *index));
+    }
+
+    fn remove_files(&self, topic: TopicId, name: &str, index: PartitionIndex) {
+        match self.folders.remove_partition(topic, name, index) {
+            Ok(()) => info!(event = "partition.removed", topic = %name, partition = %index, "a replica was removed"),
             Err(error) => {
-                error!(event = "partition.remove_failed", topic = %topic, partition = %index, %error, "files are left");
+                error!(event = "partition.remove_failed", topic = %name, partition = %index, %error, "files are left");
             }
         }
     }

@@ -142,6 +142,7 @@ fn a_cluster_as_text() {
         nodes: vec![node(1), second],
         topics: 3,
         partitions: Some(proto::PartitionCounts { total: 12, under_replicated: 4, under_min_isr: 1, offline: 0 }),
+        unopened: vec![proto::UnopenedReplica { topic: "orders".into(), partition: 4, why: "it is damaged".into() }],
     };
     let expected = "\
 cluster             TWtVM09FVkJOVGN3TlRKRQ
@@ -152,6 +153,7 @@ partitions          12
   under-replicated  4
   under min ISR     1
   offline           0
+  not opened        orders-4: it is damaged
 
 NODE  STATE            ROLES              KAFKA        PEER         ADMIN        RACK    REPLICAS  LEADS
 1     active           controller,broker  node-1:9092  node-1:9093  node-1:9094  -       12        4

@@ -22,6 +22,10 @@ pub(super) fn missing(status: &ClusterStatus) -> Option<String> {
     if let Some(node) = status.nodes.iter().find(|node| node.is_broker && node.state() != NodeState::Active) {
         return Some(format!("node {} is {}", node.node_id, words::node_state(node.state)));
     }
+    if let Some(replica) = status.unopened.first() {
+        let (topic, partition) = (&replica.topic, replica.partition);
+        return Some(format!("the replica of {topic}-{partition} on node {} cannot be opened", status.answered_by()));
+    }
     let counts = status.partitions.unwrap_or_default();
     match (counts.offline, counts.under_replicated) {
         (0, 0) => None,
@@ -65,7 +69,7 @@ pub(super) async fn status(address: &str, world: &World) -> Result<ClusterStatus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::admin::{Controller, Node, PartitionCounts};
+    use crate::rpc::admin::{Controller, Node, PartitionCounts, UnopenedReplica};
 
     fn whole() -> ClusterStatus {
         let node = |node_id| Node { node_id, is_broker: true, state: NodeState::Active.into(), ..Node::default() };
@@ -83,6 +87,11 @@ mod tests {
 
         let headless = ClusterStatus { controller: None, ..whole() };
         assert_eq!(missing(&headless).as_deref(), Some("no controller is active"));
+
+        let mut damaged = whole();
+        damaged.answered_by = Some(2);
+        damaged.unopened = vec![UnopenedReplica { topic: "orders".into(), partition: 4, ..UnopenedReplica::default() }];
+        assert_eq!(missing(&damaged).as_deref(), Some("the replica of orders-4 on node 2 cannot be opened"));
 
         let mut fenced = whole();
         fenced.nodes[1].set_state(NodeState::Fenced);

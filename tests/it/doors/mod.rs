@@ -2,9 +2,10 @@
 //!
 //! `wire.rs` is a client that says exactly what a test wants it to say. `golden.rs` compares with what Apache Kafka
 //! answered, `admin.rs`, `listeners.rs` and `sessions.rs` tell what no recording holds, `limits.rs` is about clients
-//! that mean no good.
+//! that mean no good, `damage.rs` about a disk that went bad.
 
 mod admin;
+mod damage;
 mod golden;
 mod limits;
 mod listeners;

@@ -10,8 +10,9 @@ use crate::rpc::admin::{ClusterStatus, ClusterStatusRequest};
 #[tonic::async_trait]
 impl Cluster for Door {
     async fn status(&self, _: Request<ClusterStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
-        let answered_by = self.behind()?.bodies.broker.as_ref().map(Broker::node);
+        let broker = self.behind()?.bodies.broker.as_ref();
+        let (answered_by, unopened) = (broker.map(Broker::node), broker.map(Broker::unopened).unwrap_or_default());
         let image = self.image()?;
-        Ok(Response::new(show::cluster(&image, answered_by)))
+        Ok(Response::new(show::cluster(&image, answered_by, unopened)))
     }
 }

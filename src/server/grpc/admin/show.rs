@@ -1,6 +1,7 @@
 //! Metadata as messages: the one place where an image becomes what people see.
 
 use crate::base::ids::{NodeId, PartitionIndex};
+use crate::broker::Unopened;
 use crate::metadata::Image;
 use crate::metadata::configs::ConfigScope;
 use crate::metadata::nodes::{Node, NodeState};
@@ -10,7 +11,7 @@ use crate::rpc::admin as proto;
 
 use super::QuorumSeen;
 
-pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>) -> proto::ClusterStatus {
+pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>, unopened: Vec<Unopened>) -> proto::ClusterStatus {
     let cluster = image.cluster();
     let active = cluster.controller.map(|it| proto::Controller { node_id: it.node.0, epoch: it.epoch.0 });
     let mut partitions = proto::PartitionCounts::default();
@@ -24,7 +25,13 @@ pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>) -> proto::Clus
         nodes: nodes(image),
         topics: image.topics().count() as u64,
         partitions: Some(partitions),
+        unopened: unopened.into_iter().map(unopened_replica).collect(),
     }
+}
+
+fn unopened_replica(replica: Unopened) -> proto::UnopenedReplica {
+    let Unopened { topic, index, why } = replica;
+    proto::UnopenedReplica { topic: topic.to_string(), partition: index.0, why: why.to_string() }
 }
 
 pub(super) fn nodes(image: &Image) -> Vec<proto::Node> {

@@ -98,7 +98,7 @@ fn events(old: &Image, new: &Image) -> Vec<What> {
 
 #[test]
 fn the_status_of_a_cluster_counts_partitions_by_what_is_wrong_with_them() {
-    let status = show::cluster(&after(), Some(NodeId(2)));
+    let status = show::cluster(&after(), Some(NodeId(2)), Vec::new());
     assert_eq!(status.cluster_id, CLUSTER.to_string());
     assert_eq!((status.answered_by, status.feature_level, status.topics), (Some(2), 1, 1));
     assert_eq!(status.controller, Some(proto::Controller { node_id: 1, epoch: 2 }));
