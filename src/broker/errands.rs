@@ -30,6 +30,9 @@ pub enum Errand {
     Upkeep(Arc<Partition>),
     /// Cut the log back to here as a follower of this epoch (`truncate`), on a worker: it waits for the disk.
     Truncate(Arc<Partition>, Offset, LeaderEpoch),
+    /// Empty the log and let it begin here, as a follower of this epoch: all it has was committed and deleted at the
+    /// leader (`start_over`). On a worker.
+    StartOver(Arc<Partition>, Offset, LeaderEpoch),
     /// Open a stream to the leader, after so many milliseconds.
     Open(Arc<Partition>, u64),
     /// Tell the leader on its stream.

@@ -186,13 +186,23 @@ impl Folders {
 
     /// Says, durably, that a partition is trusted no further than this: before its log is cut there.
     pub fn lower_recovery_point(&self, partition: &Partition, to: Offset) -> Result<(), LogError> {
+        self.remark(partition, |marks| marks.recovery_point = marks.recovery_point.min(to))
+    }
+
+    /// Says, durably, that nothing of a partition before this is of any use: before its log is emptied to begin here.
+    pub fn forget_before(&self, partition: &Partition, start: Offset) -> Result<(), LogError> {
+        self.remark(partition, |marks| (marks.recovery_point, marks.log_start) = (Offset(0), start))
+    }
+
+    fn remark(&self, partition: &Partition, change: impl FnOnce(&mut Marks)) -> Result<(), LogError> {
         let dir = self.dir_of(partition);
         let key = (partition.name.to_string(), partition.index);
         {
             let mut all = dir.marks();
             let marks = all.entry(key).or_default();
-            if marks.recovery_point > to {
-                marks.recovery_point = to;
+            let before = *marks;
+            change(marks);
+            if *marks != before {
                 dir.is_behind.store(true, Ordering::Relaxed);
             }
         }

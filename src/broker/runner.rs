@@ -140,6 +140,10 @@ impl Runner {
                     let truncating = truncate(self.broker.clone(), partition, to, epoch, Arc::clone(&self.worker));
                     self.under_way.push(Box::pin(truncating));
                 }
+                Errand::StartOver(partition, at, epoch) => {
+                    let restarting = start_over(self.broker.clone(), partition, at, epoch, Arc::clone(&self.worker));
+                    self.under_way.push(Box::pin(restarting));
+                }
                 Errand::Fault(partition, fault) => {
                     let (topic, index) = (&partition.name, partition.index);
                     error!(event = "partition.fault", topic = %topic, partition = %index, %fault, "a replica stopped");
@@ -221,6 +225,22 @@ async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: 
     };
     if let Err(error) = worker.call(job).await {
         error!(event = "log.truncate_failed", error, "a log could not be cut where its leader says");
+    }
+}
+
+async fn start_over(
+    broker: Broker,
+    partition: Arc<Partition>,
+    at: Offset,
+    epoch: LeaderEpoch,
+    worker: Arc<dyn Worker>,
+) {
+    let job = move || {
+        broker.0.folders.forget_before(&partition, at).map_err(|error| error.to_string())?;
+        partition.start_over(at, epoch).map_err(|error| error.to_string())
+    };
+    if let Err(error) = worker.call(job).await {
+        error!(event = "log.start_over_failed", error, "a log could not begin where its leader's does");
     }
 }
 

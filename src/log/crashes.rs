@@ -93,7 +93,8 @@ impl Run {
             64..72 => self.compact(),
             72..78 => self.truncate(),
             78..84 => self.delete(),
-            84..88 => self.log.write_snapshot(&[]),
+            84..86 => self.log.write_snapshot(&[]),
+            86..88 => self.start_over(),
             88..92 => self.log.release(),
             92..95 => self.log.roll(WallMillis(0)),
             95..98 => self.restart(),
@@ -184,6 +185,15 @@ impl Run {
         self.log.truncate_to(offset)?;
         self.forget_from(end);
         Ok(())
+    }
+
+    /// The leader begins behind all there is.
+    fn start_over(&mut self) -> Result<(), LogError> {
+        let at = self.end.plus(self.random.below(5) as i64);
+        (self.known.recovery_point, self.known.log_start) = (Offset(0), at);
+        (self.end, self.end_max) = (at, at); // a crash in the middle leaves nothing else
+        self.cleaned_to = at;
+        self.log.truncate_fully_and_start_at(at, WallMillis(0))
     }
 
     fn forget_from(&mut self, end: Offset) {
@@ -303,7 +313,9 @@ fn crashed(seed: u64, call: usize, crash: Crash) -> Result<bool, String> {
         Crash::Clean | Crash::Torn => (After::ProcessCrash, run.end),
         Crash::Power => {
             run.disk.lose_power(&mut Random::new(seed ^ (call as u64) << 20));
-            (After::MachineCrash, run.known.recovery_point.min(run.end))
+            // Of a log that has just begun anew, there is nothing to lose.
+            let durable = Some(run.known.recovery_point).filter(|point| *point > run.known.log_start);
+            (After::MachineCrash, durable.unwrap_or_default().min(run.end))
         }
     };
     let cut = run.open(after).map_err(|error| format!("it cannot be opened: {error}"))?;

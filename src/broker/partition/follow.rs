@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::after::After;
 use super::{Epochs, Partition, PartitionError, ProducersFound, Role, State};
-use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset};
 use crate::base::mutants::Mutant;
 use crate::base::time::Millis;
@@ -106,15 +105,31 @@ impl Partition {
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, _| {
-            let is_current = state.leader_hint.is_some_and(|(_, current)| current == epoch);
-            if !is_current || !matches!(state.role, Role::Following(_)) {
+            if !state.follows_in(epoch) {
                 return Ok(());
             }
             state.log.truncate_to(to)?;
             let end = state.log.log_end();
             state.roll_back_producers(end, now);
-            let Role::Following(mind) = &mut state.role else { unreachable!("checked above") };
-            mind.on_truncated(end, &mut state.follower_effects);
+            let followed = state.follower();
+            followed.mind.on_truncated(end, followed.effects);
+            Ok(())
+        })
+    }
+
+    /// Does an [`Errand::StartOver`], unless another epoch has begun since. Waits for the disk: for a worker.
+    ///
+    /// Before it, the checkpoints must say, durably, that the log begins there and is without a recovery point.
+    pub fn start_over(self: &Arc<Self>, at: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
+        let wall = self.around.wall();
+        self.within(|state, _| {
+            if !state.follows_in(epoch) {
+                return Ok(());
+            }
+            state.log.truncate_fully_and_start_at(at, wall)?;
+            state.producers = ProducersFound::new(Millis(0)).producers;
+            let followed = state.follower();
+            followed.mind.on_restarted(at, followed.effects);
             Ok(())
         })
     }
@@ -126,6 +141,11 @@ impl State {
             Role::Following(mind) => Followed { mind, effects: &mut self.follower_effects },
             _ => unreachable!("a replica that does not lead follows"),
         }
+    }
+
+    fn follows_in(&self, epoch: LeaderEpoch) -> bool {
+        let is_current = self.leader_hint.is_some_and(|(_, current)| current == epoch);
+        is_current && matches!(self.role, Role::Following(_))
     }
 
     pub(super) fn settle_following(&mut self, partition: &Arc<Partition>, after: &mut After) {
@@ -144,7 +164,10 @@ impl State {
                 let Some((_, epoch)) = self.leader_hint else { return };
                 after.errand(Errand::Truncate(Arc::clone(partition), to, epoch));
             }
-            FollowerEffect::RestartAt { log_start } => self.restart_at(log_start, partition.around.wall()),
+            FollowerEffect::RestartAt { log_start } => {
+                let Some((_, epoch)) = self.leader_hint else { return };
+                after.errand(Errand::StartOver(Arc::clone(partition), log_start, epoch));
+            }
             FollowerEffect::ForgetEmptyEpochs => self.forget_empty_epochs(),
             FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
             FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
@@ -155,22 +178,6 @@ impl State {
                 }
             }
             FollowerEffect::Fault(fault) => after.errand(Errand::Fault(Arc::clone(partition), fault)),
-        }
-    }
-
-    /// Everything here was committed and deleted at the leader: an empty log that starts where the leader's does.
-    fn restart_at(&mut self, log_start: Offset, wall: WallMillis) {
-        match self.log.truncate_fully_and_start_at(log_start, wall) {
-            Ok(()) => {
-                self.producers = ProducersFound::new(Millis(0)).producers;
-                if let Role::Following(mind) = &mut self.role {
-                    mind.on_restarted(log_start, &mut self.follower_effects);
-                }
-            }
-            Err(error) => {
-                tracing::error!(event = "log.failed", %error, "a log could not be started anew");
-                self.log.fail(&error);
-            }
         }
     }
 

@@ -393,6 +393,7 @@ impl Parts {
                 self.truncated.fetch_add(1, Ordering::Relaxed);
                 partition.truncate(to, epoch).unwrap();
             }
+            Errand::StartOver(partition, at, epoch) => partition.start_over(at, epoch).unwrap(),
             Errand::Propose(partition, proposal) => {
                 let isr = proposal.isr.iter().map(|(id, _)| *id).collect();
                 let partition_epoch = proposal.partition_epoch.next();
