@@ -10,11 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout_at};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::Status;
 
 use super::frames::uuid;
@@ -23,7 +24,7 @@ use super::{Broker, Leading, Parked, Partition, PartitionError, Produced};
 use crate::base::World;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
-use crate::base::limits::{PASSED_ON_MS, PASSED_ON_PATIENCE_MS, PEER_MESSAGE_BYTES_MAX};
+use crate::base::limits::{PASSED_ON_GATHER_MS, PASSED_ON_MS, PASSED_ON_PATIENCE_MS, PEER_MESSAGE_BYTES_MAX};
 use crate::base::time::Millis;
 use crate::net::{Lane, Peer};
 use crate::record::Batch;
@@ -64,29 +65,78 @@ impl HandOver {
     }
 }
 
-/// Fellow brokers that something was passed on to.
+/// What is passed on, and to whom.
 #[derive(Default)]
-pub(super) struct Fellows(Mutex<BTreeMap<String, Arc<Peer>>>);
+pub(super) struct Passing {
+    /// The partitions with something to pass on, while there are any.
+    partitions: Mutex<Option<Vec<Arc<Partition>>>>,
+    fellows: Mutex<BTreeMap<String, Arc<Peer>>>,
+}
 
-impl Fellows {
-    fn at(&self, address: &str, world: &World) -> Arc<Peer> {
+impl Passing {
+    /// Has a partition in the next round; says whether there was none, so that somebody must begin.
+    pub(super) fn join(&self, partition: Arc<Partition>) -> bool {
+        let mut waiting = lock(&self.partitions);
+        let is_first = waiting.is_none();
+        waiting.get_or_insert_default().push(partition);
+        is_first
+    }
+
+    /// The partitions of the next round: those that have come, and those of the last one; nothing if that is nobody,
+    /// and whoever comes next begins anew.
+    fn next_round(&self, last: Vec<Arc<Partition>>) -> Option<Vec<Arc<Partition>>> {
+        let mut waiting = lock(&self.partitions);
+        let mut partitions = waiting.take().unwrap_or_default();
+        partitions.extend(last);
+        *waiting = (!partitions.is_empty()).then(Vec::new);
+        Some(partitions).filter(|partitions| !partitions.is_empty())
+    }
+
+    fn fellow(&self, address: &str, world: &World) -> Arc<Peer> {
         let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Live));
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(address.to_owned()).or_insert_with(new))
+        Arc::clone(lock(&self.fellows).entry(address.to_owned()).or_insert_with(new))
     }
 }
 
-/// Does an [`super::Errand::PassOn`]: has the leader append what waits, until nothing does.
-pub(super) async fn pass_on(broker: Broker, partition: Arc<Partition>) {
-    while let Some((leader, appends)) = partition.next_to_pass_on() {
-        let outcomes = ask(&broker, &partition, leader, &appends).await.unwrap_or_default();
-        // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
-        let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
-        let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
-        for (append, outcome) in appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))) {
-            append.settle(outcome);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the leaders append what waits, until nothing does.
+///
+/// All partitions go in rounds, and what was passed on in one is answered at once. librdkafka leaves a partition's
+/// broker when an answer names another, and then takes back, for 100 ms, what it has not sent yet. With five requests
+/// under way it sends no more; so answers that came one by one would find many such.
+pub(super) async fn pass_on(broker: Broker) {
+    let passing = &broker.0.passing;
+    let mut last = Vec::new();
+    sleep(Duration::from_millis(PASSED_ON_GATHER_MS)).await;
+    while let Some(partitions) = passing.next_round(std::mem::take(&mut last)) {
+        let passed = partitions.into_iter().filter_map(|partition| {
+            let (leader, appends) = partition.next_to_pass_on()?;
+            Some(passed(&broker, partition, leader, appends))
+        });
+        for (partition, settled) in join_all(passed).await {
+            settled.into_iter().for_each(|(append, outcome)| append.settle(outcome));
+            last.push(partition);
         }
     }
+}
+
+type Settled = Vec<(Append, Result<Produced, PartitionError>)>;
+
+/// Has a leader append what it is passed.
+async fn passed(
+    broker: &Broker,
+    partition: Arc<Partition>,
+    leader: (NodeId, LeaderEpoch),
+    appends: Vec<Append>,
+) -> (Arc<Partition>, Settled) {
+    let outcomes = ask(broker, &partition, leader, &appends).await.unwrap_or_default();
+    // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
+    let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
+    let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
+    (partition, appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))).collect())
 }
 
 async fn ask(
@@ -109,7 +159,7 @@ async fn ask(
         client.pass_on(request).await
     };
     let patience = Duration::from_millis(PASSED_ON_PATIENCE_MS.into());
-    let reply = broker.0.fellows.at(address, broker.world()).call(patience, call).await;
+    let reply = broker.0.passing.fellow(address, broker.world()).call(patience, call).await;
     reply.ok().map(|reply| reply.outcomes)
 }
 
