@@ -14,8 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, timeout_at};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
 
 use super::frames::uuid;
@@ -68,28 +70,30 @@ impl HandOver {
 /// What is passed on, and to whom.
 #[derive(Default)]
 pub(super) struct Passing {
-    /// The partitions with something to pass on, while there are any.
-    partitions: Mutex<Option<Vec<Arc<Partition>>>>,
+    /// The partitions that have come with something to pass on, while somebody passes on.
+    arrived: Mutex<Option<Vec<Arc<Partition>>>>,
+    more: Notify,
     fellows: Mutex<BTreeMap<String, Arc<Peer>>>,
 }
 
 impl Passing {
-    /// Has a partition in the next round; says whether there was none, so that somebody must begin.
+    /// Has a partition's appends passed on; says whether nobody does yet, so that somebody must begin.
     pub(super) fn join(&self, partition: Arc<Partition>) -> bool {
-        let mut waiting = lock(&self.partitions);
-        let is_first = waiting.is_none();
-        waiting.get_or_insert_default().push(partition);
+        let mut arrived = lock(&self.arrived);
+        let is_first = arrived.is_none();
+        arrived.get_or_insert_default().push(partition);
+        self.more.notify_one();
         is_first
     }
 
-    /// The partitions of the next round: those that have come, and those of the last one; nothing if that is nobody,
-    /// and whoever comes next begins anew.
-    fn next_round(&self, last: Vec<Arc<Partition>>) -> Option<Vec<Arc<Partition>>> {
-        let mut waiting = lock(&self.partitions);
-        let mut partitions = waiting.take().unwrap_or_default();
-        partitions.extend(last);
-        *waiting = (!partitions.is_empty()).then(Vec::new);
-        Some(partitions).filter(|partitions| !partitions.is_empty())
+    /// The partitions that have come since.
+    fn arrivals(&self) -> Vec<Arc<Partition>> {
+        lock(&self.arrived).as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether nothing has come since, so that whoever comes next must begin anew.
+    fn ends(&self) -> bool {
+        lock(&self.arrived).take_if(|arrived| arrived.is_empty()).is_some()
     }
 
     fn fellow(&self, address: &str, world: &World) -> Arc<Peer> {
@@ -102,41 +106,59 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the leaders append what waits, until nothing does.
+/// Has leaders append what waits for them, until nothing does.
 ///
-/// All partitions go in rounds, and what was passed on in one is answered at once. librdkafka leaves a partition's
-/// broker when an answer names another, and then takes back, for 100 ms, what it has not sent yet. With five requests
-/// under way it sends no more; so answers that came one by one would find many such.
+/// Clients are answered together, when nothing is under way any more or some time has passed. librdkafka leaves a
+/// partition's broker when an answer names another, and then takes back, for 100 ms, what it has not sent yet. With
+/// five requests under way it sends no more; so answers that came one by one would find many such.
 pub(super) async fn pass_on(broker: Broker) {
     let passing = &broker.0.passing;
-    let mut last = Vec::new();
-    sleep(Duration::from_millis(PASSED_ON_GATHER_MS)).await;
-    while let Some(partitions) = passing.next_round(std::mem::take(&mut last)) {
-        let passed = partitions.into_iter().filter_map(|partition| {
-            let (leader, appends) = partition.next_to_pass_on()?;
-            Some(passed(&broker, partition, leader, appends))
-        });
-        for (partition, settled) in join_all(passed).await {
-            settled.into_iter().for_each(|(append, outcome)| append.settle(outcome));
-            last.push(partition);
+    let (mut asked, mut answered) = (FuturesUnordered::new(), Vec::new());
+    let mut settle_at = None;
+    loop {
+        asked.extend(passing.arrivals().into_iter().filter_map(|partition| ask_for(&broker, partition)));
+        if asked.is_empty() {
+            settle(&mut answered);
+            if passing.ends() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            Some((partition, outcomes)) = asked.next() => {
+                answered.extend(outcomes);
+                settle_at.get_or_insert_with(|| Instant::now() + Duration::from_millis(PASSED_ON_GATHER_MS));
+                asked.extend(ask_for(&broker, partition));
+            }
+            () = passing.more.notified() => {}
+            () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                settle(&mut answered);
+                settle_at = None;
+            }
         }
     }
 }
 
-type Settled = Vec<(Append, Result<Produced, PartitionError>)>;
+/// An append, and what became of it.
+type Passed = (Append, Result<Produced, PartitionError>);
 
-/// Has a leader append what it is passed.
-async fn passed(
+fn settle(answered: &mut Vec<Passed>) {
+    answered.drain(..).for_each(|(append, outcome)| append.settle(outcome));
+}
+
+/// Has the leader append what waits in a partition, if anything does.
+fn ask_for(
     broker: &Broker,
     partition: Arc<Partition>,
-    leader: (NodeId, LeaderEpoch),
-    appends: Vec<Append>,
-) -> (Arc<Partition>, Settled) {
-    let outcomes = ask(broker, &partition, leader, &appends).await.unwrap_or_default();
-    // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
-    let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
-    let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
-    (partition, appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))).collect())
+) -> Option<impl Future<Output = (Arc<Partition>, Vec<Passed>)> + use<'_>> {
+    let (leader, appends) = partition.next_to_pass_on()?;
+    Some(async move {
+        let outcomes = ask(broker, &partition, leader, &appends).await.unwrap_or_default();
+        // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
+        let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
+        let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
+        (partition, appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))).collect())
+    })
 }
 
 async fn ask(
