@@ -125,6 +125,7 @@ pub(super) async fn pass_on(broker: Broker) {
             continue;
         }
         tokio::select! {
+            biased;
             Some((partition, outcomes)) = asked.next() => {
                 answered.extend(outcomes);
                 settle_at.get_or_insert_with(|| Instant::now() + Duration::from_millis(PASSED_ON_GATHER_MS));
