@@ -104,13 +104,15 @@ impl Partition {
     /// Before it, the recovery point's checkpoint must be durable at or below `safe_from_truncation`.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
             if !state.follows_in(epoch) {
                 return Ok(());
             }
             state.log.truncate_to(to)?;
             let end = state.log.log_end();
             state.roll_back_producers(end, now);
+            let hint = state.leader_hint;
+            state.writers.on_truncated(end, |writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
             let followed = state.follower();
             followed.mind.on_truncated(end, followed.effects);
             Ok(())
@@ -122,10 +124,11 @@ impl Partition {
     /// Before it, the checkpoints must say, durably, that the log begins there and is without a recovery point.
     pub fn start_over(self: &Arc<Self>, at: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let wall = self.around.wall();
-        self.within(|state, _| {
+        self.within(|state, after| {
             if !state.follows_in(epoch) {
                 return Ok(());
             }
+            state.refuse_writers(after);
             state.log.truncate_fully_and_start_at(at, wall)?;
             state.producers = ProducersFound::new(Millis(0)).producers;
             let followed = state.follower();
@@ -170,7 +173,10 @@ impl State {
             }
             FollowerEffect::ForgetEmptyEpochs => self.forget_empty_epochs(),
             FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
-            FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
+            // Consumers read from the leader; but a producer may have been answered by nobody since this one led.
+            FollowerEffect::HighWatermark(committed) => {
+                self.writers.on_high_watermark(committed, |writer| after.answer(writer, Ok(())));
+            }
             FollowerEffect::LogStart(log_start) => {
                 self.advance_start(log_start);
                 if self.log.has_dead_segments() {
