@@ -67,6 +67,9 @@ pub const HELD_MS_MAX: u64 = 200;
 /// How long after that it passes on what comes late: until clients have been told.
 pub const PASSED_ON_MS: u64 = 150;
 
+/// How long the answer to what was passed on waits at most for others, to be given together with them.
+pub const PASSED_ON_GATHER_MS: u64 = 10;
+
 /// How long the next leader may take for what is passed on to it: less than clients are held.
 pub const PASSED_ON_PATIENCE_MS: u32 = 250;
 

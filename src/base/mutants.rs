@@ -34,6 +34,8 @@ pub enum Mutant {
     StaleBrokerEpoch,
     /// After a machine's crash, half a batch is kept: its checksum is not looked at.
     TornBatchAccepted,
+    /// A snapshot is put away in two steps, and counts as whole after the first.
+    HalfSnapshotKept,
     /// Facts that were decided in a lost reign are proposed again in the next one.
     StaleProposal,
     /// A controller whose disk was wiped goes on as the voter that it was.
@@ -41,7 +43,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AckBeforeReplication,
         Self::AckOfOldStream,
         Self::JoinBelowEpochStart,
@@ -55,6 +57,7 @@ impl Mutant {
         Self::UnflushedCounted,
         Self::StaleBrokerEpoch,
         Self::TornBatchAccepted,
+        Self::HalfSnapshotKept,
         Self::StaleProposal,
         Self::WipedVoterVotes,
     ];

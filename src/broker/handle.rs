@@ -16,7 +16,7 @@ use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
 use super::partitions::Partitions;
-use super::passing::Fellows;
+use super::passing::Passing;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
 use crate::base::World;
@@ -50,7 +50,7 @@ pub(super) struct Inner {
     /// What this node has applied and acts on.
     pub(super) image: watch::Sender<Arc<Image>>,
     departed: Departed,
-    pub(super) fellows: Fellows,
+    pub(super) passing: Passing,
     /// This run's registration, once it has one.
     pub(super) epoch: watch::Sender<Option<BrokerEpoch>>,
     pub(super) stopping: watch::Sender<bool>,
@@ -104,7 +104,7 @@ impl Running {
             link: ControllerLink::new(world.clone(), identity.cluster, identity.controllers),
             image,
             departed: Departed::default(),
-            fellows: Fellows::default(),
+            passing: Passing::default(),
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),

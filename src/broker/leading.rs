@@ -30,6 +30,7 @@ use super::{Home, Partition, Surroundings};
 use crate::base::executor::Worker;
 use crate::base::ids::{BrokerEpoch, NodeId};
 use crate::base::limits::{REPLICATION_HELLO_MS_MAX, REPLICATION_OPENS_MAX};
+use crate::base::mutants::Mutant;
 use crate::replica::StreamId;
 use crate::replica::effect::{Ack, Opener};
 use crate::rpc::replication as proto;
@@ -226,8 +227,10 @@ impl Streams {
     /// The next stream to refuse that is still open.
     fn next_refused(&mut self) -> Option<Handle> {
         while let Some(stream) = self.refused.pop_front() {
-            if let Some(handle) = self.handles.get(&stream).copied() {
-                self.remove(handle);
+            if let Some(handle) = self.handles.remove(&stream) {
+                if !Mutant::AckOfOldStream.lives() {
+                    self.by_handle.remove(&handle);
+                }
                 return Some(handle);
             }
         }

@@ -6,26 +6,36 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::base::time::Millis;
 
-/// Until when it lasts.
-pub(super) struct Lease(AtomicU64);
+pub(super) struct Lease {
+    until: AtomicU64,
+    renewed: Notify,
+}
 
 impl Default for Lease {
     /// A broker that has not heard anybody yet has nothing to lose.
     fn default() -> Self {
-        Self(AtomicU64::new(u64::MAX))
+        Self { until: AtomicU64::new(u64::MAX), renewed: Notify::new() }
     }
 }
 
 impl Lease {
     /// The active controller, confirmed by a quorum, was heard.
     pub(super) fn renew(&self, now: Millis, session_timeout_ms: u32) {
-        self.0.store(now.plus(session_timeout_ms.into()).0, Ordering::Relaxed);
+        self.until.store(now.plus(session_timeout_ms.into()).0, Ordering::Relaxed);
+        self.renewed.notify_waiters();
+    }
+
+    /// Waits until the active controller is heard again: then it hears this broker, too.
+    pub(super) async fn renewed(&self) {
+        self.renewed.notified().await;
     }
 
     pub(super) fn is_over(&self, now: Millis) -> bool {
-        now.0 >= self.0.load(Ordering::Relaxed)
+        now.0 >= self.until.load(Ordering::Relaxed)
     }
 }
 

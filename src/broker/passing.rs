@@ -10,11 +10,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, timeout_at};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Status;
 
 use super::frames::uuid;
@@ -23,7 +26,7 @@ use super::{Broker, Leading, Parked, Partition, PartitionError, Produced};
 use crate::base::World;
 use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
-use crate::base::limits::{PASSED_ON_MS, PASSED_ON_PATIENCE_MS, PEER_MESSAGE_BYTES_MAX};
+use crate::base::limits::{PASSED_ON_GATHER_MS, PASSED_ON_MS, PASSED_ON_PATIENCE_MS, PEER_MESSAGE_BYTES_MAX};
 use crate::base::time::Millis;
 use crate::net::{Lane, Peer};
 use crate::record::Batch;
@@ -64,29 +67,99 @@ impl HandOver {
     }
 }
 
-/// Fellow brokers that something was passed on to.
+/// What is passed on, and to whom.
 #[derive(Default)]
-pub(super) struct Fellows(Mutex<BTreeMap<String, Arc<Peer>>>);
+pub(super) struct Passing {
+    /// The partitions that have come with something to pass on, while somebody passes on.
+    arrived: Mutex<Option<Vec<Arc<Partition>>>>,
+    more: Notify,
+    fellows: Mutex<BTreeMap<String, Arc<Peer>>>,
+}
 
-impl Fellows {
-    fn at(&self, address: &str, world: &World) -> Arc<Peer> {
+impl Passing {
+    /// Has a partition's appends passed on; says whether nobody does yet, so that somebody must begin.
+    pub(super) fn join(&self, partition: Arc<Partition>) -> bool {
+        let mut arrived = lock(&self.arrived);
+        let is_first = arrived.is_none();
+        arrived.get_or_insert_default().push(partition);
+        self.more.notify_one();
+        is_first
+    }
+
+    /// The partitions that have come since.
+    fn arrivals(&self) -> Vec<Arc<Partition>> {
+        lock(&self.arrived).as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether nothing has come since, so that whoever comes next must begin anew.
+    fn ends(&self) -> bool {
+        lock(&self.arrived).take_if(|arrived| arrived.is_empty()).is_some()
+    }
+
+    fn fellow(&self, address: &str, world: &World) -> Arc<Peer> {
         let new = || Arc::new(Peer::new(Arc::clone(&world.network), address, Lane::Live));
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(address.to_owned()).or_insert_with(new))
+        Arc::clone(lock(&self.fellows).entry(address.to_owned()).or_insert_with(new))
     }
 }
 
-/// Does an [`super::Errand::PassOn`]: has the leader append what waits, until nothing does.
-pub(super) async fn pass_on(broker: Broker, partition: Arc<Partition>) {
-    while let Some((leader, appends)) = partition.next_to_pass_on() {
-        let outcomes = ask(&broker, &partition, leader, &appends).await.unwrap_or_default();
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has leaders append what waits for them, until nothing does.
+///
+/// Clients are answered together, when nothing is under way any more or some time has passed. librdkafka leaves a
+/// partition's broker when an answer names another, and then takes back, for 100 ms, what it has not sent yet. With
+/// five requests under way it sends no more; so answers that came one by one would find many such.
+pub(super) async fn pass_on(broker: Broker) {
+    let passing = &broker.0.passing;
+    let (mut asked, mut answered) = (FuturesUnordered::new(), Vec::new());
+    let mut settle_at = None;
+    loop {
+        asked.extend(passing.arrivals().into_iter().filter_map(|partition| ask_for(&broker, partition)));
+        if asked.is_empty() {
+            settle(&mut answered);
+            if passing.ends() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            biased;
+            Some((partition, outcomes)) = asked.next() => {
+                answered.extend(outcomes);
+                settle_at.get_or_insert_with(|| Instant::now() + Duration::from_millis(PASSED_ON_GATHER_MS));
+                asked.extend(ask_for(&broker, partition));
+            }
+            () = passing.more.notified() => {}
+            () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                settle(&mut answered);
+                settle_at = None;
+            }
+        }
+    }
+}
+
+/// An append, and what became of it.
+type Passed = (Append, Result<Produced, PartitionError>);
+
+fn settle(answered: &mut Vec<Passed>) {
+    answered.drain(..).for_each(|(append, outcome)| append.settle(outcome));
+}
+
+/// Has the leader append what waits in a partition, if anything does.
+fn ask_for(
+    broker: &Broker,
+    partition: Arc<Partition>,
+) -> Option<impl Future<Output = (Arc<Partition>, Vec<Passed>)> + use<'_>> {
+    let (leader, appends) = partition.next_to_pass_on()?;
+    Some(async move {
+        let outcomes = ask(broker, &partition, leader, &appends).await.unwrap_or_default();
         // A leader that is not reached is as one that refuses: a client that tries again finds it, or the next one.
         let lost = || Err(PartitionError::NotLeader { hint: Some(leader) });
         let outcomes = outcomes.into_iter().map(|outcome| understood(outcome, leader));
-        for (append, outcome) in appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))) {
-            append.settle(outcome);
-        }
-    }
+        (partition, appends.into_iter().zip(outcomes.chain(std::iter::repeat_with(lost))).collect())
+    })
 }
 
 async fn ask(
@@ -109,7 +182,7 @@ async fn ask(
         client.pass_on(request).await
     };
     let patience = Duration::from_millis(PASSED_ON_PATIENCE_MS.into());
-    let reply = broker.0.fellows.at(address, broker.world()).call(patience, call).await;
+    let reply = broker.0.passing.fellow(address, broker.world()).call(patience, call).await;
     reply.ok().map(|reply| reply.outcomes)
 }
 

@@ -147,7 +147,9 @@ impl Runner {
                 Errand::Open(partition, after_ms) => self.broker.0.following.open(&partition, after_ms),
                 Errand::Acknowledge(partition, ack) => self.broker.0.following.acknowledge(&partition, &ack),
                 Errand::PassOn(partition) => {
-                    self.under_way.push(Box::pin(passing::pass_on(self.broker.clone(), partition)));
+                    if self.broker.0.passing.join(partition) {
+                        self.under_way.push(Box::pin(passing::pass_on(self.broker.clone())));
+                    }
                 }
                 Errand::RefuseStream(stream) => self.broker.0.leading.refuse(stream),
             }

@@ -22,7 +22,8 @@ use crate::base::limits::{
     SESSION_MESSAGES_QUEUE_MAX,
 };
 use crate::controller::{Command, Register, Reply, Unfence};
-use crate::metadata::nodes::Registration;
+use crate::metadata::Image;
+use crate::metadata::nodes::{Node, Registration};
 use crate::metadata::record::Origin;
 use crate::rpc::controller as proto;
 use proto::session_up::Message;
@@ -53,7 +54,7 @@ pub(super) async fn keep(broker: Broker, joining: Joining) {
     broker.0.epoch.send_replace(Some(epoch));
     info!(event = "broker.registered", node = %broker.node(), %epoch, "this broker is registered");
     let mut sessions: BTreeMap<String, Task> = BTreeMap::new();
-    let mut images = broker.0.image.subscribe();
+    let (mut images, mut was_in) = (broker.0.image.subscribe(), false);
     let mut stopping = broker.0.stopping.subscribe();
     loop {
         for address in broker.0.link.addresses() {
@@ -62,8 +63,14 @@ pub(super) async fn keep(broker: Broker, joining: Joining) {
             sessions.entry(address).or_insert_with(start);
         }
         let news = async {
-            ask_to_be_let_in(&broker, epoch).await;
-            images.changed().await
+            match ask_to_be_let_in(&broker, epoch, &mut was_in).await {
+                Ok(()) => images.changed().await,
+                Err(error) => {
+                    info!(event = "broker.waits", %error, "this broker was not let in yet");
+                    sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
+                    Ok(())
+                }
+            }
         };
         tokio::select! {
             biased;
@@ -85,32 +92,45 @@ async fn register(broker: &Broker, joining: &Joining) -> BrokerEpoch {
         previous_epoch: joining.previous_epoch,
         registration: joining.registration.clone(),
     });
+    let mut said = String::new();
     loop {
         match broker.0.link.submit(&request, &itself("Register"), Duration::from_millis(COMMAND_PATIENCE_MS)).await {
             Ok((Reply::Registered { epoch }, _)) => return epoch,
             Ok((other, _)) => unreachable!("a registration is not answered by {other:?}"),
-            Err(SubmitError::Refused(refused)) => {
-                warn!(event = "broker.refused", %refused, "the cluster does not take this broker");
+            // Once for each reason, not for each time.
+            Err(error) if error.to_string() == said => {}
+            Err(error) => {
+                said = error.to_string();
+                match error {
+                    SubmitError::Refused(refused) => {
+                        warn!(event = "broker.refused", %refused, "the cluster does not take this broker");
+                    }
+                    error => info!(event = "broker.waits", %error, "no controller takes this broker yet"),
+                }
             }
-            Err(error) => info!(event = "broker.waits", %error, "no controller takes this broker yet"),
         }
         sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
     }
 }
 
-/// A fenced broker that has caught up with its own registration asks to lead and follow again.
-async fn ask_to_be_let_in(broker: &Broker, epoch: BrokerEpoch) {
+/// A fenced broker that has caught up with its own registration asks to lead and follow. One that did before waits
+/// until the active controller hears it again: let in unheard, it would be fenced again at once.
+async fn ask_to_be_let_in(broker: &Broker, epoch: BrokerEpoch, was_in: &mut bool) -> Result<(), SubmitError> {
+    let is_fenced = |image: &Image| {
+        let me = image.nodes().get(broker.node()).filter(|me| me.epoch == epoch);
+        me.map(Node::is_fenced)
+    };
+    let now = is_fenced(&broker.image());
+    *was_in |= now == Some(false);
+    if now == Some(true) && *was_in {
+        broker.0.around.lease.renewed().await;
+    }
     let image = broker.image();
-    let me = image.nodes().get(broker.node());
-    let is_waiting = me.is_some_and(|node| node.epoch == epoch && node.is_fenced());
-    if !is_waiting {
-        return;
+    if is_fenced(&image) != Some(true) {
+        return Ok(());
     }
     let request = Command::Unfence(Unfence { node: broker.node(), epoch, applied: image.applied() });
-    match broker.0.link.submit(&request, &itself("Unfence"), Duration::from_millis(COMMAND_PATIENCE_MS)).await {
-        Ok(_) => {}
-        Err(error) => info!(event = "broker.waits", %error, "this broker was not let in yet"),
-    }
+    broker.0.link.submit(&request, &itself("Unfence"), Duration::from_millis(COMMAND_PATIENCE_MS)).await.map(drop)
 }
 
 /// Commands of a broker in its own name.

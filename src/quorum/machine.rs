@@ -18,6 +18,7 @@ use super::codec;
 use super::types::{Facts, Types};
 use crate::base::executor::Worker;
 use crate::base::ids::MetadataIndex;
+use crate::base::mutants::Mutant;
 use crate::base::store::{Batch, Store, Table};
 use crate::rpc::raft as proto;
 
@@ -130,6 +131,14 @@ struct Shelf {
 
 impl Shelf {
     async fn put(&self, snapshot: SnapshotOf<Types, Bytes>) -> io::Result<()> {
+        if Mutant::HalfSnapshotKept.lives() {
+            let half = snapshot.snapshot.slice(..snapshot.snapshot.len() / 2);
+            self.put_whole(SnapshotOf::<Types, Bytes> { meta: snapshot.meta.clone(), snapshot: half }).await?;
+        }
+        self.put_whole(snapshot).await
+    }
+
+    async fn put_whole(&self, snapshot: SnapshotOf<Types, Bytes>) -> io::Result<()> {
         let store = Arc::clone(&self.store);
         let put = move || {
             let mut batch = Batch::default();

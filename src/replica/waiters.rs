@@ -82,6 +82,13 @@ impl<T> ProduceWaiters<T> {
         self.first_deadline
     }
 
+    /// The log ends here now: hands back whoever waited for what was cut off.
+    pub fn on_truncated(&mut self, end: Offset, gone: impl FnMut(T)) {
+        let kept = self.waiting.partition_point(|waiter| waiter.last_offset < end);
+        self.waiting.split_off(kept).into_iter().map(|waiter| waiter.token).for_each(gone);
+        self.tidy();
+    }
+
     /// Leadership is lost: hands everybody back (NOT_LEADER_OR_FOLLOWER).
     pub fn drain(&mut self, gone: impl FnMut(T)) {
         std::mem::take(&mut self.waiting).into_iter().map(|waiter| waiter.token).for_each(gone);

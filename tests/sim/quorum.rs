@@ -7,7 +7,7 @@
 //! Invariants checked while it runs: no two nodes ever apply different facts at one index; no node is ever back in an
 //! earlier term, in which it could vote again, whatever its machine has been through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -45,7 +45,8 @@ const TUNING: Tuning = Tuning {
     kept_entries: 50,
 };
 const FAULTS_END: Duration = Duration::from_secs(30);
-const VOTERS_CRASH_PERCENT: u64 = 10;
+/// Of those who are just writing a vote or a snapshot, which is when they are easily lost.
+const WRITERS_CRASH_PERCENT: u64 = 10;
 const CALM_END: Duration = Duration::from_secs(40);
 
 /// A defect that makes a run differ from its repetition; to show that the comparison can fail.
@@ -98,7 +99,7 @@ struct Cluster {
 
 impl Cluster {
     fn new(dice: &Dice, trace: &Trace) -> Self {
-        let machines = NODES.iter().map(|name| Machine::new(name, &dice.fork(), trace)).collect();
+        let machines = NODES.iter().map(|name| Machine::new(name, &dice.fork(), trace).paced()).collect();
         let members = NODES.iter().enumerate().map(|(place, name)| Member {
             node: NodeId(place as i32 + 1),
             directory: DirectoryId(Uuid(u128::from(dice.number()).to_be_bytes())),
@@ -133,6 +134,8 @@ struct History {
     reigns: BTreeMap<(u64, u64), ()>,
     /// The latest term in which each node has voted.
     terms: BTreeMap<usize, u64>,
+    /// Who puts a snapshot away.
+    saving: BTreeSet<usize>,
     violations: Vec<String>,
 }
 
@@ -189,6 +192,7 @@ impl State for Numbers {
     /// The snapshot is what the history saw this node apply: index and number, one after the other.
     fn snapshot(&self) -> Encode {
         let mut history = self.cluster.history();
+        history.saving.insert(self.place);
         let numbers = history.ends.entry(self.place).or_default().clone();
         Box::new(move || {
             numbers.iter().flat_map(|(index, number)| [index.0.to_be_bytes(), number.to_be_bytes()].concat()).collect()
@@ -356,10 +360,9 @@ fn with_faults(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace)
         match sim.step() {
             Ok(true) => return machine_crashes,
             Ok(false) => {
-                for place in votes(cluster) {
-                    // Just now is when a vote is easily forgotten.
-                    if sim.elapsed() < FAULTS_END && dice.chance(VOTERS_CRASH_PERCENT) {
-                        trace.at(sim.elapsed().as_micros(), format_args!("{} has voted and crashes", NODES[place]));
+                for place in writers(cluster) {
+                    if sim.elapsed() < FAULTS_END && dice.chance(WRITERS_CRASH_PERCENT) {
+                        trace.at(sim.elapsed().as_micros(), format_args!("{} is writing and crashes", NODES[place]));
                         sim.crash(NODES[place]);
                         cluster.machines[place].disk.crash_machine();
                         machine_crashes += 1;
@@ -381,16 +384,14 @@ fn with_faults(sim: &mut Sim<'_>, cluster: &Cluster, dice: &Dice, trace: &Trace)
     }
 }
 
-/// Whose term has risen.
-fn votes(cluster: &Cluster) -> Vec<usize> {
+/// Whose term has risen, and who puts a snapshot away.
+fn writers(cluster: &Cluster) -> BTreeSet<usize> {
     let terms: Vec<_> = cluster.quorums().iter().map(|(place, quorum)| (*place, quorum.reign().term)).collect();
     let mut history = cluster.history();
     // Before it has read its log, it is in no term.
-    terms
-        .into_iter()
-        .filter(|(place, term)| *term > 0 && history.on_term(*place, *term))
-        .map(|(place, _)| place)
-        .collect()
+    let voters = terms.into_iter().filter(|(place, term)| *term > 0 && history.on_term(*place, *term));
+    let voters: BTreeSet<_> = voters.map(|(place, _)| place).collect();
+    &voters | &std::mem::take(&mut history.saving)
 }
 
 /// Starts every node that is down, joins every link that is cut.

@@ -380,7 +380,7 @@ impl Hunt {
 /// Where a bug shows: what only a controller does shows sooner where there is nothing else.
 fn scene_of(mutant: Mutant) -> Scene {
     match mutant {
-        Mutant::VoteNotSynced => Scene::Quorum,
+        Mutant::VoteNotSynced | Mutant::HalfSnapshotKept => Scene::Quorum,
         _ => Scene::Cluster,
     }
 }

@@ -104,6 +104,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "deploy",
     "proto",
     "src",
+    "stand-ins", // crates in the place of a dependency's own, each of which says why
     "tests",
 ];
 

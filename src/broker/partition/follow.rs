@@ -103,7 +103,7 @@ impl Partition {
     /// Before it, the recovery point's checkpoint must be durable at or below `truncation_end`.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
-        self.within(|state, _| {
+        self.within(|state, after| {
             let is_current = state.leader_hint.is_some_and(|(_, current)| current == epoch);
             if !is_current || !matches!(state.role, Role::Following(_)) {
                 return Ok(());
@@ -111,6 +111,8 @@ impl Partition {
             state.log.truncate_to(to)?;
             let end = state.log.log_end();
             state.roll_back_producers(end, now);
+            let hint = state.leader_hint;
+            state.writers.on_truncated(end, |writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
             let Role::Following(mind) = &mut state.role else { unreachable!("checked above") };
             mind.on_truncated(end, &mut state.follower_effects);
             Ok(())
@@ -142,10 +144,16 @@ impl State {
                 let Some((_, epoch)) = self.leader_hint else { return };
                 after.errand(Errand::Truncate(Arc::clone(partition), to, epoch));
             }
-            FollowerEffect::RestartAt { log_start } => self.restart_at(log_start, partition.around.wall()),
+            FollowerEffect::RestartAt { log_start } => {
+                self.refuse_writers(after);
+                self.restart_at(log_start, partition.around.wall());
+            }
             FollowerEffect::ForgetEmptyEpochs => self.forget_empty_epochs(),
             FollowerEffect::Ack(ack) => after.errand(Errand::Acknowledge(Arc::clone(partition), ack)),
-            FollowerEffect::HighWatermark(_) => {} // consumers read from the leader
+            // Consumers read from the leader; but a producer may have been answered by nobody since this one led.
+            FollowerEffect::HighWatermark(committed) => {
+                self.writers.on_high_watermark(committed, |writer| after.answer(writer, Ok(())));
+            }
             FollowerEffect::LogStart(log_start) => {
                 self.advance_start(log_start);
                 if self.log.has_dead_segments() {

@@ -261,12 +261,16 @@ impl Partition {
                 Duty::Follow(leadership) => {
                     state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
                     state.resign(after);
+                    if !self.around.hand_over.passes_on(|| now) {
+                        state.refuse_writers(after);
+                    }
                     state.follower().follow(*leadership);
                     state.refuse_parked(self, after);
                 }
                 Duty::Wait => {
                     state.leader_hint = None;
                     state.resign(after);
+                    state.refuse_writers(after);
                     state.follower().mind.detach();
                     state.refuse_parked(self, after);
                 }
@@ -353,6 +357,7 @@ impl Partition {
             state.log.fail(error);
             state.leader_hint = None;
             state.resign(after);
+            state.refuse_writers(after);
         });
     }
 
@@ -360,6 +365,7 @@ impl Partition {
     pub fn close(self: &Arc<Self>) -> Result<(), PartitionError> {
         let flush = self.within(|state, after| {
             state.resign(after);
+            state.refuse_writers(after);
             state.follower().mind.detach();
             state.keep_snapshot();
             state.log.close()
@@ -408,6 +414,7 @@ impl State {
                 return Ok(());
             }
             self.resign(after);
+            self.refuse_writers(after);
         }
         // R14: the epoch begins where the log ends, before anything is taken in it.
         self.log.begin_epoch(assignment.leader_epoch)?;
@@ -419,7 +426,8 @@ impl State {
         Ok(())
     }
 
-    /// Stops leading, if it did: whoever waited is told to look elsewhere.
+    /// Stops leading, if it did. What was appended and is not committed yet may be committed by the next leader, of
+    /// which a replica that follows it learns; whoever waits for that and is not to know is to be refused.
     fn resign(&mut self, after: &mut After) {
         if !matches!(self.role, Role::Leading(_)) {
             return;
@@ -429,9 +437,14 @@ impl State {
         let hint = self.leader_hint;
         let deleters = self.deleters.drain(..).map(upkeep::Deleter::into_writer);
         deleters.for_each(|deleter| after.answer(deleter, Err(PartitionError::NotLeader { hint })));
-        self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
         self.watches.fire(after);
         self.streams.drain(..).for_each(|stream| after.refuse(stream.id));
+    }
+
+    /// Whoever waits for an append to be committed is told to look elsewhere.
+    pub(super) fn refuse_writers(&mut self, after: &mut After) {
+        let hint = self.leader_hint;
+        self.writers.drain(|writer| after.answer(writer, Err(PartitionError::NotLeader { hint })));
     }
 
     /// Does what the minds want, and notes what has to wait for the lock to be free.

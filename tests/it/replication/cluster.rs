@@ -332,10 +332,15 @@ impl Broker {
         }
     }
 
-    /// Waits for what a partition has promised to tell.
+    /// Waits until what was appended is committed.
     pub fn wait_for(&self, promise: Receiver<Result<(), PartitionError>>) {
+        self.told(promise).unwrap();
+    }
+
+    /// Waits for what a partition has promised to tell.
+    pub fn told(&self, promise: Receiver<Result<(), PartitionError>>) -> Result<(), PartitionError> {
         let waited = waiting(async { timeout(PATIENCE, promise).await });
-        waited.expect("it comes in time").expect("the partition answers").unwrap();
+        waited.expect("it comes in time").expect("the partition answers")
     }
 }
 

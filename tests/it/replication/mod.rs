@@ -213,6 +213,41 @@ fn a_leader_that_stops_appends_nothing_more_but_passes_it_on() {
 }
 
 #[test]
+fn what_a_leader_that_stops_had_appended_is_answered_once_the_next_one_commits_it() {
+    let mut cluster = Cluster::of(3);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.converge(0, 1);
+    cluster.kill(NodeId(3));
+    let appended = cluster.broker(1).produce(0, 1, 100, Acks::All).committed.expect("broker 3 is in sync and lacks it");
+    until("broker 2 has it", || cluster.broker(2).end(0) == Offset(2));
+    cluster.broker(1).parts().around.hand_over.begin();
+    cluster.elect(0, 2, 1);
+    cluster.start(NodeId(3));
+    cluster.open(NodeId(3), 0);
+    cluster.elect(0, 2, 1);
+    cluster.broker(1).wait_for(appended);
+}
+
+#[test]
+fn what_a_leader_that_stops_had_appended_is_refused_if_the_next_one_lacks_it() {
+    let cluster = Cluster::of(2);
+    cluster.create(0);
+    cluster.elect(0, 1, 0);
+    cluster.broker(1).produce_committed(0, 1, 100);
+    cluster.converge(0, 1);
+    cluster.tell(NodeId(2), 0, 2, 1);
+    let leader = cluster.broker(1);
+    let appended = leader.produce(0, 1, 100, Acks::All).committed.expect("broker 2 follows no more");
+    leader.parts().around.hand_over.begin();
+    cluster.elect(0, 2, 1);
+    let hint = Some((NodeId(2), LeaderEpoch(1)));
+    assert_eq!(leader.told(appended), Err(PartitionError::NotLeader { hint }));
+    assert_eq!(leader.end(0), Offset(1), "the log was cut");
+}
+
+#[test]
 fn a_leader_that_nobody_replaces_appends_what_it_held() {
     let cluster = Cluster::of(2);
     cluster.create(0);

@@ -276,10 +276,7 @@ impl Faults {
                 sim.bounce(NAMES[at]);
             }
             Act::Stop(at) => cluster.places[at].stop(),
-            Act::FailSync(at) => {
-                cluster.places[at].slot().is_excused = true;
-                cluster.places[at].machine.disk.break_next(Call::Sync);
-            }
+            Act::FailSync(at) => self.fail_sync(sim, cluster, watch, at),
             Act::Cut((from, to)) => sim.partition(from, to),
             Act::CutOneWay((from, to)) => sim.partition_oneway(from, to),
             Act::Join((from, to)) => sim.repair(from, to),
@@ -330,6 +327,18 @@ impl Faults {
         watch.forget(at, false);
         *self.counts.entry("machine crashes").or_default() += 1;
         self.last_machine_crash = Some(sim.elapsed());
+    }
+
+    /// What a disk that has failed kept counts as little as after a crash of its machine.
+    fn fail_sync(&mut self, sim: &Sim<'_>, cluster: &Cluster, watch: &Watch, at: usize) {
+        if !cluster.plan.is_fsync {
+            if !self.is_survived(watch, at) {
+                return self.note(sim, format_args!("{} is spared", NAMES[at]));
+            }
+            self.lossy.insert(at, watch.epoch_of(at));
+        }
+        cluster.places[at].slot().is_excused = true;
+        cluster.places[at].machine.disk.break_next(Call::Sync);
     }
 
     fn wipe(&mut self, sim: &mut Sim<'_>, cluster: &Cluster, watch: &mut Watch, at: usize) {

@@ -2,6 +2,7 @@
 //!
 //! - nodes that have applied as much metadata have the same; epochs of partitions only grow; who is fenced is in no ISR
 //!   (I8, I20);
+//! - nobody is fenced again and again;
 //! - one leader per leader epoch (I7);
 //! - while a process runs, its high watermarks do not go back, and its logs are not cut below them (I5, I9);
 //! - a leader commits nothing by what was said in an earlier epoch (R6);
@@ -23,6 +24,10 @@ use super::node::{Inside, NAMES, Place};
 use super::{MIN_INSYNC, PARTITIONS, TOPIC};
 use crate::world::trace::Trace;
 
+/// Who is fenced so often in so long is let in when it should not be.
+const FENCED_MAX: usize = 5;
+const FLAPPING: Duration = Duration::from_secs(1);
+
 /// What is remembered from step to step.
 #[derive(Default)]
 pub struct Watch {
@@ -42,6 +47,8 @@ pub struct Watch {
     losses: BTreeMap<usize, (Option<BrokerEpoch>, bool)>,
     /// How far anything was ever said to be committed.
     committed: BTreeMap<PartitionIndex, Offset>,
+    /// When each node was fenced of late.
+    fenced: BTreeMap<NodeId, Vec<Duration>>,
     pub truncations: usize,
     violations: Vec<String>,
     now: Duration,
@@ -88,6 +95,7 @@ impl Watch {
     /// A machine has crashed, or its disk was wiped: nothing is known of what it kept.
     pub fn forget(&mut self, place: usize, is_wiped: bool) {
         self.replicas.retain(|(on, _), _| *on != place);
+        let is_wiped = is_wiped || self.is_wiped_unnoticed(place);
         self.losses.insert(place, (self.epoch_of(place), is_wiped));
     }
 
@@ -153,12 +161,15 @@ impl Watch {
     }
 
     /// Writes down what has become of the nodes and the topic's partitions.
-    fn tell(&self, older: &Image, newer: &Image) {
+    fn tell(&mut self, older: &Image, newer: &Image) {
         let at = newer.applied();
         for node in newer.nodes().iter().filter(|node| older.nodes().get(node.id) != Some(node)) {
             let (id, epoch, boot) = (node.id, node.epoch, node.registration.boot);
             let said = format!("{at}: node {id} of epoch {epoch}, after {boot:?}, is {:?}", node.state);
             self.trace.at(self.now.as_micros(), said);
+            if node.is_fenced() {
+                self.on_fenced(node.id);
+            }
         }
         let Some(topic) = newer.topics().named(TOPIC) else { return };
         for (index, new) in topic.partitions() {
@@ -171,6 +182,15 @@ impl Watch {
             let epochs = (new.state.leader_epoch.0, new.state.partition_epoch.0);
             let said = format!("{at}: partition {index} led by {leader:?} in {epochs:?}, isr {isr:?}, elr {elr:?}");
             self.trace.at(self.now.as_micros(), said);
+        }
+    }
+
+    fn on_fenced(&mut self, node: NodeId) {
+        let times = self.fenced.entry(node).or_default();
+        times.push(self.now);
+        times.retain(|at| *at + FLAPPING > self.now);
+        if times.len() > FENCED_MAX {
+            self.violated(format!("{} is fenced again and again", NAMES[place_of(node)]));
         }
     }
 
