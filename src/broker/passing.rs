@@ -126,16 +126,16 @@ pub(super) async fn pass_on(broker: Broker) {
         }
         tokio::select! {
             biased;
+            () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                settle(&mut answered);
+                settle_at = None;
+            }
             Some((partition, outcomes)) = asked.next() => {
                 answered.extend(outcomes);
                 settle_at.get_or_insert_with(|| Instant::now() + Duration::from_millis(PASSED_ON_GATHER_MS));
                 asked.extend(ask_for(&broker, partition));
             }
             () = passing.more.notified() => {}
-            () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
-                settle(&mut answered);
-                settle_at = None;
-            }
         }
     }
 }

@@ -3,13 +3,12 @@
 //! A waiter is a token of the caller's choice, handed back when its time has come; whoever gave it knows whom to wake.
 //! The list allocates nothing while nobody waits.
 //!
-//! Absent on purpose: clocks and wake-ups. Deadlines are looked at when the caller says that time has passed. Readers:
-//! they want to know of any change of many partitions, which is not for a mind to judge.
+//! Absent on purpose: clocks, how long a client waits is the door's to say. Readers: they want to know of any change of
+//! many partitions, which is not for a mind to judge.
 
 use std::collections::VecDeque;
 
 use crate::base::ids::Offset;
-use crate::base::time::Millis;
 
 /// Beyond this many places an empty list gives its memory back.
 const KEPT_CAPACITY: usize = 32;
@@ -19,19 +18,17 @@ const KEPT_CAPACITY: usize = 32;
 pub struct ProduceWaiters<T> {
     /// In ascending order of offset.
     waiting: VecDeque<ProduceWaiter<T>>,
-    first_deadline: Option<Millis>,
 }
 
 #[derive(Debug)]
 struct ProduceWaiter<T> {
     last_offset: Offset,
-    deadline: Millis,
     token: T,
 }
 
 impl<T> Default for ProduceWaiters<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), first_deadline: None }
+        Self { waiting: VecDeque::new() }
     }
 }
 
@@ -42,8 +39,8 @@ impl<T> ProduceWaiters<T> {
 
     /// Waits for `last_offset` to be committed. Appends come in order of offset; only a duplicate waits for an earlier
     /// one, that of its original (R14).
-    pub fn wait(&mut self, last_offset: Offset, deadline: Millis, token: T) {
-        let waiter = ProduceWaiter { last_offset, deadline, token };
+    pub fn wait(&mut self, last_offset: Offset, token: T) {
+        let waiter = ProduceWaiter { last_offset, token };
         match self.waiting.back() {
             Some(back) if back.last_offset > last_offset => {
                 let place = self.waiting.partition_point(|other| other.last_offset <= last_offset);
@@ -51,7 +48,6 @@ impl<T> ProduceWaiters<T> {
             }
             _ => self.waiting.push_back(waiter),
         }
-        self.first_deadline = Some(self.first_deadline.map_or(deadline, |first| first.min(deadline)));
     }
 
     /// The high watermark is here now: hands back whoever waited for less, in order of offset.
@@ -62,27 +58,7 @@ impl<T> ProduceWaiters<T> {
         self.tidy();
     }
 
-    /// Hands back whose deadline has come (REQUEST_TIMED_OUT). Costs nothing before the first one.
-    pub fn expire(&mut self, now: Millis, mut late: impl FnMut(T)) {
-        if self.first_deadline.is_none_or(|first| now < first) {
-            return;
-        }
-        let all = std::mem::take(&mut self.waiting);
-        self.first_deadline = None;
-        for waiter in all {
-            match waiter.deadline <= now {
-                true => late(waiter.token),
-                false => self.wait(waiter.last_offset, waiter.deadline, waiter.token),
-            }
-        }
-    }
-
-    /// When `expire` should be called: not later than the first deadline, perhaps earlier.
-    pub fn first_deadline(&self) -> Option<Millis> {
-        self.first_deadline
-    }
-
-    /// The log ends here now: hands back whoever waited for what was cut off.
+    /// The log ends here now: hands back whoever waited for what was cut off (NOT_LEADER_OR_FOLLOWER).
     pub fn on_truncated(&mut self, end: Offset, gone: impl FnMut(T)) {
         let kept = self.waiting.partition_point(|waiter| waiter.last_offset < end);
         self.waiting.split_off(kept).into_iter().map(|waiter| waiter.token).for_each(gone);
@@ -92,15 +68,11 @@ impl<T> ProduceWaiters<T> {
     /// Leadership is lost: hands everybody back (NOT_LEADER_OR_FOLLOWER).
     pub fn drain(&mut self, gone: impl FnMut(T)) {
         std::mem::take(&mut self.waiting).into_iter().map(|waiter| waiter.token).for_each(gone);
-        self.first_deadline = None;
     }
 
     fn tidy(&mut self) {
-        if self.waiting.is_empty() {
-            self.first_deadline = None;
-            if self.waiting.capacity() > KEPT_CAPACITY {
-                self.waiting = VecDeque::new();
-            }
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_CAPACITY {
+            self.waiting = VecDeque::new();
         }
     }
 }

@@ -108,7 +108,7 @@ impl State {
             return None;
         }
         let (done, committed) = oneshot::channel();
-        self.writers.wait(last, Millis(u64::MAX), done);
+        self.writers.wait(last, done);
         Some(committed)
     }
 }

@@ -166,7 +166,9 @@ impl Stage {
             "lead" => self.lead(words),
             "append" | "flush" | "open" | "ack" | "close" | "tick" | "metadata" | "broker" | "policy" | "outcome"
             | "log_start" => self.leader_event(words),
-            "may_append" | "latest" | "redirect" | "low_watermark" | "isr" | "resign" => self.leader_question(words),
+            "may_append" | "latest" | "redirect" | "low_watermark" | "isr" | "cut_off" | "resign" => {
+                self.leader_question(words)
+            }
             "follow" | "detach" | "connect" | "opened" | "data" | "flushed" | "marks" | "moved_start" | "closed"
             | "truncated" | "restarted" | "readable" => self.follower_event(words),
             "producers" | "produce" | "replicate" | "marker" | "truncate" | "expire" | "restart" | "snapshot"
@@ -293,6 +295,7 @@ impl Stage {
             "latest" => leader.latest_offset().map_or_else(|e| e.to_string(), |offset| offset.to_string()),
             "low_watermark" => leader.low_watermark().to_string(),
             "isr" => format!("{} under min isr: {}", list(&leader.isr()), leader.is_under_min_isr()),
+            "cut_off" => leader.is_cut_off().to_string(),
             "redirect" => leader.may_redirect_to(NodeId(words.place(1) as i32), Offset(words.place(2))).to_string(),
             _ => {
                 let follower = self.leader.take().unwrap().resign();
@@ -437,16 +440,15 @@ impl Stage {
 
     fn waiter_event(&mut self, words: &Words<'_>) {
         let mut done = Vec::new();
-        let by = Millis(words.or("by", 1000) as u64);
         match words.placed[0] {
             "produced" => {
                 let token = words.placed[2].to_owned();
-                self.produce_waiters.wait(Offset(words.place(1)), by, token);
+                self.produce_waiters.wait(Offset(words.place(1)), token);
             }
             "high_watermark" => {
                 self.produce_waiters.on_high_watermark(Offset(words.place(1)), |token| done.push(token));
             }
-            "late" => self.produce_waiters.expire(self.now, |token| done.push(token)),
+            "cut" => self.produce_waiters.on_truncated(Offset(words.place(1)), |token| done.push(token)),
             "deposed" => self.produce_waiters.drain(|token| done.push(token)),
             other => panic!("no such verb: {other}"),
         }

@@ -4,7 +4,6 @@ use super::broker::Role;
 use super::client::{Entry, Request};
 use super::world::{CLIENTS, World};
 use crate::base::ids::*;
-use crate::base::time::Millis;
 use crate::replica::isr::{Outcome, Proposal};
 use crate::replica::leader::Acks;
 use crate::replica::producers::Verdict;
@@ -47,13 +46,13 @@ impl World {
                 broker.log.append(Entry { leader_epoch, ..entry });
                 broker.producers.record(&batch, leader.high_watermark(), self.now);
                 request.offset = base_offset;
-                broker.waiters.wait(base_offset, Millis(u64::MAX), request);
+                broker.waiters.wait(base_offset, request);
                 leader.on_appended(broker.log.end(), self.now, &mut effects);
             }
             Verdict::Duplicate { base_offset, last_offset, .. } => {
                 self.tally.duplicates += 1;
                 request.offset = base_offset;
-                broker.waiters.wait(last_offset, Millis(u64::MAX), request);
+                broker.waiters.wait(last_offset, request);
                 let answers = &mut self.answers;
                 let high_watermark = leader.high_watermark();
                 broker.waiters.on_high_watermark(high_watermark, |request| answers.push((request, Answer::Done)));
