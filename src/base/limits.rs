@@ -240,6 +240,9 @@ pub const KAFKA_FETCH_SESSION_SAFE_MS: u64 = 120_000;
 /// How long a change of configuration waits for an active controller: its requests do not say.
 pub const KAFKA_ALTER_PATIENCE_MS: i32 = 30_000;
 
+/// How long a question about the quorum waits for an active controller: its requests do not say either.
+pub const KAFKA_QUORUM_PATIENCE_MS: u64 = 5_000;
+
 /// How long a client that asks for a topic which is not there waits for its creation.
 pub const KAFKA_AUTO_CREATE_PATIENCE_MS: i32 = 2_000;
 /// Requests that may wait in one of our client's connections to be written.

@@ -31,6 +31,7 @@ use crate::log::{After, DirMeta, LogError};
 use crate::metadata::nodes::Node;
 use crate::metadata::record::Origin;
 use crate::metadata::{Delta, Image};
+use crate::rpc::controller::QuorumState;
 
 /// So many partitions are opened one after another before others' threads are woken for them.
 const OPENED_AT_ONCE: usize = 8;
@@ -210,6 +211,11 @@ impl Broker {
         // Done is done: whoever asks another broker next would not have been told of this one's delay either.
         drop(timeout(patience, self.image_at(index)).await);
         Ok(reply)
+    }
+
+    /// How the quorum of controllers stands.
+    pub async fn describe_quorum(&self, patience: Duration) -> Result<QuorumState, SubmitError> {
+        self.0.link.describe_quorum(patience).await
     }
 
     /// An id for a new producer, from a block that the controller gave this broker.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 use crate::base::World;
 use crate::base::ids::{ClusterId, MetadataIndex};
@@ -70,23 +71,44 @@ impl ControllerLink {
         origin: &Origin,
         patience: Duration,
     ) -> Result<(Reply, MetadataIndex), SubmitError> {
-        let deadline = Instant::now() + patience;
         let request = proto::SubmitRequest {
             cluster_id: self.cluster.0.0.to_vec().into(),
             origin: Some(written(origin)),
             command: Some(encode_command(command).expect("a broker sends only commands of brokers")),
         };
-        let mut last = "none was reached".to_owned();
+        let mut attempts = Attempts::within(patience);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(SubmitError::NoController(last));
-            }
-            match self.attempt(&request, left.min(Duration::from_millis(COMMAND_ATTEMPT_MS_MAX))).await {
+            match self.attempt(&request, attempts.left()?).await {
                 Ok(done) => return done,
-                Err(why) => last = why,
+                Err(why) => attempts.failed(why).await,
             }
-            sleep(Duration::from_millis(CONTROLLER_RETRY_MS).min(left)).await;
+        }
+    }
+
+    /// How the quorum stands, waiting for an active controller as long as `patience` lasts.
+    pub async fn describe_quorum(&self, patience: Duration) -> Result<proto::QuorumState, SubmitError> {
+        let request = proto::DescribeRequest { cluster_id: self.cluster.0.0.to_vec().into() };
+        let mut attempts = Attempts::within(patience);
+        loop {
+            match self.attempt_to_describe(&request, attempts.left()?).await {
+                Ok(state) => return Ok(state),
+                Err(why) => attempts.failed(why).await,
+            }
+        }
+    }
+
+    async fn attempt_to_describe(
+        &self,
+        request: &proto::DescribeRequest,
+        patience: Duration,
+    ) -> Result<proto::QuorumState, String> {
+        use proto::describe_reply::Result as Described;
+        let call = |channel| async move { client(channel).describe(request.clone()).await };
+        let (address, reply) = self.ask(patience, call).await?;
+        match reply.result {
+            Some(Described::State(state)) => Ok(state),
+            Some(Described::NotActive(elsewhere)) => Err(self.sent_on(&address, elsewhere)),
+            None => Err(format!("{address} answered nothing")),
         }
     }
 
@@ -97,23 +119,12 @@ impl ControllerLink {
         patience: Duration,
     ) -> Result<Result<(Reply, MetadataIndex), SubmitError>, String> {
         use proto::submit_reply::Result as Kind;
-        let (address, peer) = self.next();
         let call = |channel| async move { client(channel).submit(request.clone()).await };
-        let answer = self.unless_doubted(&address, peer.call(patience, call)).await;
-        let reply = match answer.and_then(|answer| answer.map_err(|error| error.to_string())) {
-            Ok(reply) => reply,
-            Err(why) => {
-                self.forget_active(&address);
-                // Every command is judged by epochs or finds that it was done before, so a second one does no harm.
-                return Err(why);
-            }
-        };
+        // Every command is judged by epochs or finds that it was done before, so a second one does no harm.
+        let (address, reply) = self.ask(patience, call).await?;
         let index = MetadataIndex(reply.index);
         match reply.result {
-            Some(Kind::NotActive(elsewhere)) => {
-                self.note_active(Some(elsewhere.leader_address).filter(|leader| !leader.is_empty()));
-                Err(format!("{address} is not active"))
-            }
+            Some(Kind::NotActive(elsewhere)) => Err(self.sent_on(&address, elsewhere)),
             Some(Kind::Unknown(unknown)) => Ok(Err(SubmitError::Unknown(unknown.message))),
             other => match decode_reply(other) {
                 Ok(Ok(reply)) => Ok(Ok((reply, index))),
@@ -121,6 +132,28 @@ impl ControllerLink {
                 Err(malformed) => Ok(Err(SubmitError::Unknown(format!("{address} answered nonsense: {malformed}")))),
             },
         }
+    }
+
+    /// What the controller whose turn it is answers, and where that one is found.
+    async fn ask<T, F>(&self, patience: Duration, call: impl FnOnce(Channel) -> F) -> Result<(String, T), String>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let (address, peer) = self.next();
+        let answer = self.unless_doubted(&address, peer.call(patience, call)).await;
+        match answer.and_then(|answer| answer.map_err(|error| error.to_string())) {
+            Ok(answer) => Ok((address, answer)),
+            Err(why) => {
+                self.forget_active(&address);
+                Err(why)
+            }
+        }
+    }
+
+    /// Notes who is active instead of the one that was asked.
+    fn sent_on(&self, asked: &str, elsewhere: proto::NotActive) -> String {
+        self.note_active(Some(elsewhere.leader_address).filter(|leader| !leader.is_empty()));
+        format!("{asked} is not active")
     }
 
     /// Whom to ask: the active controller, or each in turn; those who are doubted only if there is nobody else.
@@ -200,6 +233,34 @@ impl ControllerLink {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Attempts to have the active controller answer, with pauses between them.
+struct Attempts {
+    deadline: Instant,
+    /// Why the last one failed.
+    last: String,
+}
+
+impl Attempts {
+    fn within(patience: Duration) -> Self {
+        Self { deadline: Instant::now() + patience, last: "none was reached".to_owned() }
+    }
+
+    /// How long the next one may take.
+    fn left(&self) -> Result<Duration, SubmitError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(SubmitError::NoController(self.last.clone()));
+        }
+        Ok(left.min(Duration::from_millis(COMMAND_ATTEMPT_MS_MAX)))
+    }
+
+    async fn failed(&mut self, why: String) {
+        self.last = why;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        sleep(Duration::from_millis(CONTROLLER_RETRY_MS).min(left)).await;
     }
 }
 

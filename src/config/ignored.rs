@@ -17,6 +17,11 @@ pub(super) fn key(name: &str) -> Option<&'static Ignored> {
     covers(name).or_else(|| table::for_listener(name).find_map(covers))
 }
 
+/// Why a key that Kafka knows does nothing here.
+pub fn reason_to_ignore(name: &str) -> Option<&'static str> {
+    key(name).map(|row| row.reason)
+}
+
 /// The row of an environment variable that Kafka's scripts read and that is no key at all.
 pub(super) fn variable(name: &str) -> Option<&'static Ignored> {
     VARIABLES.iter().find(|row| row.covers(name))

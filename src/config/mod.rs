@@ -42,6 +42,7 @@ pub mod start;
 
 pub mod report;
 
+pub use ignored::reason_to_ignore;
 pub use key::{Key, Kind, Scope, Value};
 pub use load::{File, Given, Resolved, Setting, load};
 pub use problem::{Level, Origin, Problem};

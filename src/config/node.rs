@@ -168,8 +168,12 @@ pub(super) const PER_BROKER: &[Key] = &scoped(
 pub(super) const CLUSTER_WIDE: &[Key] = &scoped(
     Scope::ClusterWide,
     [
-        int("max.connections", INT_MAX).at_least(0).doc("How many connections a broker holds."),
-        int("max.connections.per.ip", INT_MAX).at_least(0).doc("How many connections one address may hold."),
+        int("max.connections", INT_MAX)
+            .at_least(0)
+            .doc("How many connections a broker holds; more wait until one closes."),
+        int("max.connections.per.ip", INT_MAX)
+            .at_least(0)
+            .doc("How many connections one address may hold; more are closed."),
         text("max.connections.per.ip.overrides", "")
             .doc("Other limits for some addresses, as HOST:COUNT with commas between them."),
         int("max.connection.creation.rate", INT_MAX)

@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::active::{Active, Answer, Asked, Charter, SubmitError};
 use super::feed::Subscriber;
-use super::handle::{Quorum, Reign};
+use super::handle::{Progress, Quorum, Reign};
 use super::image::Published;
 use super::inquiries::{Inquiries, Silent};
 use super::log::RaftLog;
@@ -143,6 +143,29 @@ impl Controller {
         let asked = Asked { command, origin, answer: Some(answer) };
         self.commands.send(asked).await.map_err(|_| stops())?;
         answered.await.unwrap_or_else(|_| Err(SubmitError::Unknown("this controller stops".to_owned())))
+    }
+
+    /// How the quorum stands, if this controller is the active one; the address of the one that is, if not.
+    pub fn describe(&self) -> Result<proto::QuorumState, Option<String>> {
+        let reign = self.reign();
+        let (true, Some(leader)) = (self.quorum.rules(), reign.leader) else {
+            return Err(self.leader().map(|leader| leader.address).filter(|_| !reign.is_ours));
+        };
+        let voter = |Progress { member, last, heard }| proto::VoterState {
+            member: Some(proto::Member {
+                node_id: member.node.0,
+                directory_id: member.directory.0.0.to_vec().into(),
+                address: member.address,
+            }),
+            last: last.map(|index| index.0),
+            heard_ms_ago: heard.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+        };
+        Ok(proto::QuorumState {
+            leader: leader.node().0,
+            term: reign.term,
+            committed: self.image.borrow().applied().0,
+            voters: self.quorum.progress().into_iter().map(voter).collect(),
+        })
     }
 
     /// The metadata log from this entry on.

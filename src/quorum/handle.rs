@@ -43,6 +43,16 @@ pub(super) struct Fellow {
     pub peer: Arc<Peer>,
 }
 
+/// A voter as its leader knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Progress {
+    pub member: Member,
+    /// The last entry that it is known to have.
+    pub last: Option<MetadataIndex>,
+    /// How long ago it was heard.
+    pub heard: Option<Duration>,
+}
+
 /// How patient Raft is, and how much of its log it keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tuning {
@@ -239,6 +249,27 @@ impl Quorum {
             Some(Fellow { id, peer: self.ways.peer(id, &address), address })
         };
         others.filter_map(fellow).collect()
+    }
+
+    /// How far every voter's log reaches, as far as this node knows: of others only a leader does.
+    pub(super) fn progress(&self) -> Vec<Progress> {
+        let seen = self.raft.metrics();
+        let seen = seen.borrow_watched();
+        let membership = seen.membership_config.membership();
+        let of = |voter: RaftId| {
+            if voter == self.me {
+                let last = seen.last_log_index.map(MetadataIndex);
+                return Some(Progress { member: Member::clone(&self.myself), last, heard: Some(Duration::ZERO) });
+            }
+            let matching = seen.replication.as_ref().and_then(|all| all.get(&voter)?.as_ref());
+            let heard = seen.heartbeat.as_ref().and_then(|all| all.get(&voter).copied().flatten());
+            Some(Progress {
+                member: membership.get_node(&voter)?.clone(),
+                last: matching.map(|last| MetadataIndex(last.index())),
+                heard: heard.map(|at| at.elapsed()),
+            })
+        };
+        membership.voter_ids().filter_map(of).collect()
     }
 
     /// Waits until the voters may be others than these; false once Raft has ended.

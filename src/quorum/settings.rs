@@ -1,7 +1,7 @@
 //! Whether a configuration may be set while the cluster runs, and to that value.
 
 use crate::config::key::{Key, Kind, Scope};
-use crate::config::table;
+use crate::config::{reason_to_ignore, table};
 use crate::metadata::configs::ConfigScope;
 
 /// Says what is wrong with a value of a key.
@@ -25,7 +25,10 @@ pub(super) fn list_default(scope: ConfigScope, name: &str) -> Option<String> {
 }
 
 fn dynamic(scope: ConfigScope, name: &str) -> Result<&'static Key, String> {
-    let key = table::server_key(name).ok_or_else(|| format!("{name} is not a configuration of brokers"))?;
+    let key = table::server_key(name).ok_or_else(|| match reason_to_ignore(name) {
+        Some(reason) => format!("{name} would do nothing: {reason}"),
+        None => format!("{name} is not a configuration of brokers"),
+    })?;
     match key.scope {
         Scope::ClusterWide => Ok(key),
         Scope::PerBroker if scope != ConfigScope::Cluster => Ok(key),
@@ -47,6 +50,7 @@ mod tests {
         assert!(check(topic, "min.insync.replicas", "none").unwrap_err().contains("expected"));
         assert!(check(topic, "node.id", "1").unwrap_err().contains("not a configuration of topics"));
         assert!(check(node, "no.such.key", "1").unwrap_err().contains("not a configuration of brokers"));
+        assert!(check(node, "sasl.kerberos.kinit.cmd", "kinit").unwrap_err().contains("does not speak Kerberos"));
         assert!(check(node, "node.id", "1").unwrap_err().contains("read when a node starts"));
         assert_eq!(list_default(topic, "cleanup.policy").as_deref(), Some("delete"));
         assert_eq!(list_default(topic, "retention.ms"), None);

@@ -7,15 +7,18 @@
 
 use bytes::Bytes;
 
-use super::RecordError;
 use super::batch::{Batch, BatchHeader, Codec, NO_TIMESTAMP};
 use super::compression::Compression;
+use super::error::{RecordError, Rejected, Rejection};
 use super::records::RawRecord;
 use crate::base::clock::WallMillis;
 use crate::base::ids::Offset;
 
 /// What compressed records may expand to: far more than any client packs into a batch, and little enough to hold.
 pub const EXPANDED_BYTES_MAX: usize = 128 << 20;
+
+/// How many records of a batch are named when their topic does not take them: as many as librdkafka packs into one.
+const REJECTED_MAX: usize = 10_000;
 
 /// What a topic asks of the batches that clients send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +43,22 @@ impl Rules {
     /// How a batch of this codec is to be packed anew, if it is.
     fn repack(&self, codec: Codec) -> Option<Compression> {
         self.compression.filter(|wanted| wanted.codec != codec)
+    }
+
+    /// What this topic has against a record.
+    fn rejection(&self, record: &RawRecord<'_>, timestamp: WallMillis) -> Option<Rejection> {
+        if self.keys_required && record.key.is_none() {
+            return Some(Rejection::NoKey);
+        }
+        self.is_far(timestamp).then_some(Rejection::Timestamp(timestamp.0))
+    }
+
+    /// Whether a timestamp is further from now than is allowed.
+    fn is_far(&self, timestamp: WallMillis) -> bool {
+        let Timestamps::Create { before_max_ms, after_max_ms } = self.timestamps else { return false };
+        let ahead = timestamp.0.saturating_sub(self.now.0);
+        let behind = self.now.0.saturating_sub(timestamp.0);
+        timestamp != NO_TIMESTAMP && (ahead > after_max_ms || behind > before_max_ms)
     }
 }
 
@@ -79,7 +98,9 @@ pub fn from_client(mut records: Bytes, rules: &Rules) -> Result<Batch, RecordErr
             if batch.header().attributes.has_append_time() {
                 return Err(RecordError::AppendTime);
             }
-            check_timestamp(max_timestamp, 0, rules)?;
+            if rules.is_far(max_timestamp) {
+                return Err(RecordError::Timestamp(max_timestamp.0));
+            }
             if max_timestamp != batch.header().max_timestamp {
                 batch.correct_max_timestamp(max_timestamp);
             }
@@ -133,33 +154,29 @@ fn check_header(header: &BatchHeader) -> Result<(), RecordError> {
 fn walk(header: &BatchHeader, body: &[u8], rules: &Rules) -> Result<WallMillis, RecordError> {
     let mut rest = body;
     let mut max_timestamp = NO_TIMESTAMP;
+    let mut rejected = Vec::new();
     // Ends early on a count that is too large: a record takes at least one byte.
     for record in 0..header.count {
         let raw = RawRecord::take(&mut rest).map_err(|what| RecordError::Malformed { record, what })?;
         if raw.offset_delta != record {
             return Err(RecordError::OffsetDelta { record, offset_delta: raw.offset_delta });
         }
-        if rules.keys_required && raw.key.is_none() {
-            return Err(RecordError::NoKey { record });
-        }
         let timestamp = WallMillis(header.base_timestamp.0.wrapping_add(raw.timestamp_delta));
-        check_timestamp(timestamp, record, rules)?;
+        // A client tells its user for every record whether that one was wrong, so all of them are looked for.
+        if let Some(why) = rules.rejection(&raw, timestamp)
+            && rejected.len() < REJECTED_MAX
+        {
+            rejected.push(Rejected { record, why });
+        }
         max_timestamp = max_timestamp.max(timestamp);
     }
     if !rest.is_empty() {
         return Err(RecordError::Malformed { record: header.count, what: "bytes follow the last record" });
     }
-    Ok(max_timestamp)
-}
-
-fn check_timestamp(timestamp: WallMillis, record: i32, rules: &Rules) -> Result<(), RecordError> {
-    let Timestamps::Create { before_max_ms, after_max_ms } = rules.timestamps else { return Ok(()) };
-    let ahead = timestamp.0.saturating_sub(rules.now.0);
-    let behind = rules.now.0.saturating_sub(timestamp.0);
-    if timestamp != NO_TIMESTAMP && (ahead > after_max_ms || behind > before_max_ms) {
-        return Err(RecordError::Timestamp { record, timestamp: timestamp.0 });
+    if !rejected.is_empty() {
+        return Err(RecordError::Rejected(rejected));
     }
-    Ok(())
+    Ok(max_timestamp)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What can be wrong with a batch.
 
+use std::fmt;
+
 /// Why a batch is refused. `record` counts from 0 within the batch.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecordError {
@@ -39,14 +41,42 @@ pub enum RecordError {
     Malformed { record: i32, what: &'static str },
     #[error("record {record} has the offset delta {offset_delta}")]
     OffsetDelta { record: i32, offset_delta: i32 },
-    #[error("record {record} has no key, and the topic is compacted")]
-    NoKey { record: i32 },
-    #[error(
-        "record {record} has the timestamp {timestamp}, too far from now (message.timestamp.before.max.ms and after)"
-    )]
-    Timestamp { record: i32, timestamp: i64 },
+    /// Records that are well formed, and that their topic does not take. There is at least one.
+    #[error("{}", Listed(.0))]
+    Rejected(Vec<Rejected>),
+    #[error("the batch has the timestamp {0}, too far from now (message.timestamp.before.max.ms and after)")]
+    Timestamp(i64),
     #[error("the batch claims an append time, which is the broker's to set")]
     AppendTime,
+}
+
+/// A record that its topic does not take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("record {record} {why}")]
+pub struct Rejected {
+    pub record: i32,
+    pub why: Rejection,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejection {
+    #[error("has no key, and the topic is compacted")]
+    NoKey,
+    #[error("has the timestamp {0}, too far from now (message.timestamp.before.max.ms and after)")]
+    Timestamp(i64),
+}
+
+/// The first, and how many more there are.
+struct Listed<'a>(&'a [Rejected]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("no record is to blame"),
+            [first] => first.fmt(f),
+            [first, more @ ..] => write!(f, "{first}, and {} more are refused", more.len()),
+        }
+    }
 }
 
 /// The sorts of refusal that a client can tell apart.
@@ -71,7 +101,13 @@ impl RecordError {
             Self::OldFormat(_) => RecordErrorKind::UnsupportedFormat,
             Self::UnknownCodec(_) | Self::Compressed => RecordErrorKind::UnsupportedCompression,
             Self::TooLarge { .. } | Self::Expands { .. } => RecordErrorKind::TooLarge,
-            Self::Timestamp { .. } | Self::AppendTime => RecordErrorKind::InvalidTimestamp,
+            Self::Timestamp(_) | Self::AppendTime => RecordErrorKind::InvalidTimestamp,
+            // As in Kafka one timestamp among them names them all.
+            Self::Rejected(records) => match records.iter().any(|record| matches!(record.why, Rejection::Timestamp(_)))
+            {
+                true => RecordErrorKind::InvalidTimestamp,
+                false => RecordErrorKind::Invalid,
+            },
             Self::MoreThanOneBatch(_)
             | Self::BaseOffset(_)
             | Self::Count(_)
@@ -80,19 +116,16 @@ impl RecordError {
             | Self::Sequence(_)
             | Self::Malformed { .. }
             | Self::NotDecompressed(_)
-            | Self::OffsetDelta { .. }
-            | Self::NoKey { .. } => RecordErrorKind::Invalid,
+            | Self::OffsetDelta { .. } => RecordErrorKind::Invalid,
         }
     }
 
-    /// The record that is to blame, where it is one record.
-    pub fn record(&self) -> Option<i32> {
+    /// The records that are to blame and why, where it is not the batch.
+    pub fn blamed(&self) -> Vec<(i32, String)> {
         match self {
-            Self::Malformed { record, .. }
-            | Self::OffsetDelta { record, .. }
-            | Self::NoKey { record }
-            | Self::Timestamp { record, .. } => Some(*record),
-            _ => None,
+            Self::Malformed { record, .. } | Self::OffsetDelta { record, .. } => vec![(*record, self.to_string())],
+            Self::Rejected(records) => records.iter().map(|rejected| (rejected.record, rejected.to_string())).collect(),
+            _ => Vec::new(),
         }
     }
 }

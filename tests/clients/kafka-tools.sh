@@ -43,10 +43,13 @@ main_class() {
         kafka-console-producer) echo $tools.ConsoleProducer ;;
         kafka-delete-records) echo $tools.DeleteRecordsCommand ;;
         kafka-dump-log) echo $tools.DumpLogSegments ;;
+        kafka-features) echo $tools.FeatureCommand ;;
         kafka-get-offsets) echo $tools.GetOffsetShell ;;
         kafka-leader-election) echo $tools.LeaderElectionCommand ;;
         kafka-log-dirs) echo $tools.LogDirsCommand ;;
+        kafka-metadata-quorum) echo $tools.MetadataQuorumCommand ;;
         kafka-producer-perf-test) echo $tools.ProducerPerformance ;;
+        kafka-reassign-partitions) echo $tools.reassign.ReassignPartitionsCommand ;;
         kafka-server-start) echo kafka.Kafka ;;
         kafka-storage) echo kafka.tools.StorageTool ;;
         kafka-topics) echo $tools.TopicCommand ;;

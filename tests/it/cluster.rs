@@ -98,6 +98,11 @@ impl Cluster {
         servers.next().expect("a node of the cluster runs").until(what, holds);
     }
 
+    /// Reads a node's log up to an event.
+    pub fn event(&mut self, id: usize, name: &str) -> Value {
+        self.node(id).server.as_mut().expect("a node that is listened to runs").event(name)
+    }
+
     /// The process of a node that runs.
     pub fn process(&self, id: usize) -> u32 {
         self.nodes[id - 1].server.as_ref().expect("a node that is asked about runs").id()

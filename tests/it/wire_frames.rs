@@ -26,6 +26,8 @@ struct Codec {
     api: ApiKey,
     request: fn(Bytes) -> Result<Bytes, String>,
     response: fn(&RequestHeader, Bytes) -> Result<Bytes, String>,
+    /// A whole response frame in words.
+    told: fn(&RequestHeader, Bytes) -> String,
     /// Decodes a request's and a response's body and drops it.
     try_both: fn(i16, &Bytes),
 }
@@ -40,6 +42,7 @@ macro_rules! apis {
             api: ApiKey::$name,
             request: request_again::<messages::$module::$request>,
             response: response_again::<messages::$module::$request>,
+            told: response_told::<messages::$module::$request>,
             try_both: try_both::<messages::$module::$request>,
         },)*];
     };
@@ -65,6 +68,16 @@ fn response_again<R: Request>(to: &RequestHeader, frame: Bytes) -> Result<Bytes,
     }
     let to = RequestHeader { correlation_id: header.correlation_id, ..to.clone() };
     Ok(Frame::response(&mut Writer::new(), &to, &response).map_err(|error| error.to_string())?.body())
+}
+
+fn response_told<R: Request>(to: &RequestHeader, frame: Bytes) -> String {
+    let (_, body) = ResponseHeader::decode(to.api, to.version, frame).unwrap();
+    format!("{:?}", R::Response::decode(to.version, body).unwrap())
+}
+
+/// The response in a frame, in words.
+pub fn told(to: &RequestHeader, frame: Bytes) -> String {
+    (codec(to.api).told)(to, frame)
 }
 
 fn try_both<R: Request>(version: i16, body: &Bytes) {
@@ -114,6 +127,12 @@ pub fn recorded_requests() -> Vec<Bytes> {
     recorded().into_iter().filter(|frame| frame.is_request).map(|frame| frame.bytes).collect()
 }
 
+/// A frame by the name of its recording, as a `request` or a `response`.
+pub fn recorded_frame(name: &str, direction: &str) -> Bytes {
+    let path = format!("{}/tests/frames/{name}.{direction}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")).into()
+}
+
 #[test]
 fn recorded_frames_decode_completely_and_encode_to_the_same_bytes() {
     let mut differ = BTreeSet::new();
@@ -141,15 +160,13 @@ fn recorded_frames_decode_completely_and_encode_to_the_same_bytes() {
 /// KIP-511: whoever asks in a version we do not know is answered in version 0, whose header has no tagged fields.
 #[test]
 fn api_versions_in_a_version_we_do_not_know_is_answered_in_version_0() {
-    let [request, response] =
-        ["request", "response"].map(|kind| format!("{}/tests/frames/18-v5-1.{kind}", env!("CARGO_MANIFEST_DIR")));
-    let error = RequestHeader::decode(std::fs::read(request).unwrap().into()).unwrap_err();
+    let [request, response] = ["request", "response"].map(|direction| recorded_frame("18-v5-1", direction));
+    let error = RequestHeader::decode(request).unwrap_err();
     let HeaderError::UnsupportedVersion { api, version, correlation_id } = error else { panic!("{error}") };
     assert_eq!((api, version), (ApiKey::ApiVersions, 5));
 
-    let bytes = Bytes::from(std::fs::read(response).unwrap());
-    let again = (codec(api).response)(&RequestHeader { correlation_id, ..header(api, 0) }, bytes.clone());
-    assert_eq!(again, Ok(bytes));
+    let again = (codec(api).response)(&RequestHeader { correlation_id, ..header(api, 0) }, response.clone());
+    assert_eq!(again, Ok(response));
 }
 
 /// Random bodies of every API, version and direction.

@@ -112,7 +112,37 @@ fn size_number_and_keys_are_as_the_topic_says() {
 
     let compacted = Rules { keys_required: true, ..RULES };
     let refused = from_client(one, &compacted).expect_err("the third record has no key");
-    assert_eq!((refused.kind(), refused.record()), (RecordErrorKind::Invalid, Some(2)));
+    assert_eq!((refused.kind(), to_blame(&refused)), (RecordErrorKind::Invalid, vec![2]));
+}
+
+#[test]
+fn every_record_that_its_topic_does_not_take_is_named() {
+    let (key, far) = (Some(&b"k"[..]), WallMillis(NOW.0 + 11));
+    let batch = BatchBuilder::new()
+        .record(NOW, None, None, &[])
+        .record(NOW, key, None, &[])
+        .record(far, key, None, &[])
+        .record(far, None, None, &[])
+        .build();
+    let sent = Bytes::from(bytes(&batch));
+    let timestamps = Timestamps::Create { before_max_ms: i64::MAX, after_max_ms: 10 };
+    let told = |rules| {
+        let refused = from_client(sent.clone(), &rules).expect_err("not all of them are taken");
+        (refused.kind(), to_blame(&refused), refused.to_string())
+    };
+    let (kind, records, says) = told(Rules { keys_required: true, ..RULES });
+    assert_eq!((kind, records), (RecordErrorKind::Invalid, vec![0, 3]));
+    assert_eq!(says, "record 0 has no key, and the topic is compacted, and 1 more are refused");
+    let (kind, records, _) = told(Rules { keys_required: true, timestamps, ..RULES });
+    assert_eq!((kind, records), (RecordErrorKind::InvalidTimestamp, vec![0, 2, 3]));
+
+    let packed = packed(&batch, Codec::Lz4);
+    let unopened = from_client(packed, &Rules { timestamps, ..RULES }).expect_err("its header tells");
+    assert_eq!((unopened.kind(), to_blame(&unopened)), (RecordErrorKind::InvalidTimestamp, vec![]));
+}
+
+fn to_blame(refused: &RecordError) -> Vec<i32> {
+    refused.blamed().into_iter().map(|(record, _)| record).collect()
 }
 
 #[test]
@@ -127,7 +157,7 @@ fn timestamps_stay_near_now_as_far_as_the_topic_wants_it() {
     }
     for off in [NOW.0 - 1001, NOW.0 + 11, i64::MIN, i64::MAX, 0] {
         let refused = from_client(at(WallMillis(off)), &rules).expect_err("too far");
-        assert_eq!((refused.kind(), refused.record()), (RecordErrorKind::InvalidTimestamp, Some(1)), "{off}");
+        assert_eq!((refused.kind(), to_blame(&refused)), (RecordErrorKind::InvalidTimestamp, vec![1]), "{off}");
     }
 
     let append = Rules { timestamps: Timestamps::Append, ..RULES };
@@ -233,8 +263,9 @@ fn compressed_records_are_looked_at_where_a_rule_asks_for_it() {
     let sent = packed(&sound().build(), Codec::Lz4);
     from_client(sent.clone(), &RULES).expect("nobody asks");
     let keys = Rules { keys_required: true, ..RULES };
-    assert_eq!(from_client(sent.clone(), &keys), Err(RecordError::NoKey { record: 2 }));
+    let refused = Rejected { record: 2, why: Rejection::NoKey };
+    assert_eq!(from_client(sent.clone(), &keys), Err(RecordError::Rejected(vec![refused])));
     let old = Rules { timestamps: Timestamps::Create { before_max_ms: 4, after_max_ms: 5 }, ..RULES };
-    let refused = RecordError::Timestamp { record: 2, timestamp: NOW.0 - 5 };
-    assert_eq!(from_client(sent, &old), Err(refused));
+    let refused = Rejected { record: 2, why: Rejection::Timestamp(NOW.0 - 5) };
+    assert_eq!(from_client(sent.clone(), &old), Err(RecordError::Rejected(vec![refused])));
 }

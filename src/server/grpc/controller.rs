@@ -46,6 +46,18 @@ impl proto::controller_server::Controller for Door {
         Ok(Response::new(submitted(controller.submit(command, origin).await)))
     }
 
+    async fn describe(
+        &self,
+        request: Request<proto::DescribeRequest>,
+    ) -> Result<Response<proto::DescribeReply>, Status> {
+        use proto::describe_reply::Result as Described;
+        let result = match self.of_cluster(&request.into_inner().cluster_id)?.describe() {
+            Ok(state) => Described::State(state),
+            Err(leader) => Described::NotActive(not_active(leader)),
+        };
+        Ok(Response::new(proto::DescribeReply { result: Some(result) }))
+    }
+
     async fn feed(&self, request: Request<proto::FeedRequest>) -> Result<Response<Self::FeedStream>, Status> {
         let proto::FeedRequest { cluster_id, next_index } = request.into_inner();
         let frames = self.of_cluster(&cluster_id)?.feed(MetadataIndex(next_index));
@@ -87,10 +99,12 @@ fn submitted(answer: Result<Answer, SubmitError>) -> proto::SubmitReply {
     let (index, result) = match answer {
         Ok(Answer { reply, index }) => (index.0, codec::encode_reply(&reply)),
         Err(SubmitError::Refused { refused, index }) => (index.0, Outcome::Refused(codec::encode_refused(&refused))),
-        Err(SubmitError::NotActive { leader }) => {
-            (0, Outcome::NotActive(proto::NotActive { leader_address: leader.unwrap_or_default() }))
-        }
+        Err(SubmitError::NotActive { leader }) => (0, Outcome::NotActive(not_active(leader))),
         Err(SubmitError::Unknown(message)) => (0, Outcome::Unknown(proto::Unknown { message })),
     };
     proto::SubmitReply { index, result: Some(result) }
+}
+
+fn not_active(leader: Option<String>) -> proto::NotActive {
+    proto::NotActive { leader_address: leader.unwrap_or_default() }
 }

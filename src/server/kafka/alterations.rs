@@ -9,7 +9,7 @@
 //! Absent on purpose: loggers, of which a broker has none; groups and client metrics, whose configuration nobody keeps.
 
 use super::client::Asked;
-use super::declined::Declined;
+use super::declined::{Declined, told};
 use super::repeated::repeated;
 use super::resources::{BROKER, BROKER_LOGGER, TOPIC};
 use crate::base::ids::NodeId;
@@ -26,8 +26,24 @@ pub struct Alteration {
     pub replaces: bool,
 }
 
-/// Has changes decided; the outcomes are in the order of the resources.
-pub async fn alter(asked: &Asked, wanted: &[Alteration], validate_only: bool) -> Vec<Result<(), Declined>> {
+/// What became of it, as both responses tell it.
+pub struct Altered {
+    pub error_code: ErrorCode,
+    pub error_message: Option<Text>,
+    pub resource_type: i8,
+    pub resource_name: Text,
+}
+
+/// Has changes decided; what became of them is in the order of the resources.
+pub async fn alter(asked: &Asked, wanted: Vec<Alteration>, validate_only: bool) -> impl Iterator<Item = Altered> {
+    let outcomes = outcomes(asked, &wanted, validate_only).await;
+    wanted.into_iter().zip(outcomes).map(|(Alteration { resource_type, resource_name, .. }, outcome)| {
+        let (error_code, error_message) = told(outcome);
+        Altered { error_code, error_message, resource_type, resource_name }
+    })
+}
+
+async fn outcomes(asked: &Asked, wanted: &[Alteration], validate_only: bool) -> Vec<Result<(), Declined>> {
     let name = |one: &Alteration| (one.resource_type, one.resource_name.clone());
     let again = repeated(wanted.iter().map(name));
     let parse = |one: &Alteration| match again.contains(&name(one)) {

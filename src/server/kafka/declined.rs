@@ -17,6 +17,14 @@ impl Declined {
     }
 }
 
+/// An outcome as responses tell it.
+pub fn told(outcome: Result<(), Declined>) -> (ErrorCode, Option<Text>) {
+    match outcome {
+        Ok(()) => (ErrorCode::None, None),
+        Err(Declined { code, message }) => (code, Some(message)),
+    }
+}
+
 impl From<&Refused> for Declined {
     fn from(refused: &Refused) -> Self {
         Self::new(ErrorCode::from_number(refused.refusal.code()), refused.message.as_str())

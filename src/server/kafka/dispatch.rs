@@ -46,8 +46,10 @@ apis! {
     CreatePartitions => later create_partitions;
     ElectLeaders => later elect_leaders;
     IncrementalAlterConfigs => later incremental_alter_configs;
+    ListPartitionReassignments => at_once list_partition_reassignments;
     DescribeClientQuotas => at_once describe_client_quotas;
     DescribeUserScramCredentials => at_once describe_user_scram_credentials;
+    DescribeQuorum => later describe_quorum;
     DescribeCluster => at_once describe_cluster;
     DescribeProducers => at_once describe_producers;
     ListConfigResources => at_once list_config_resources;

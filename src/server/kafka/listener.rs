@@ -16,7 +16,7 @@ use super::dispatch::Dispatch;
 use super::door::Door;
 use super::fetching::Sessions;
 use super::memory::Memory;
-use super::places::{Full, Place, Places};
+use super::places::{Entrance, OF_ONE, Place, Places};
 use crate::base::executor::{Reactor, Task};
 use crate::base::limits::{ACCEPT_RETRY_MS, KAFKA_REQUEST_BYTES_MAX};
 use crate::base::network::{Connection, Detached, Listener};
@@ -46,16 +46,13 @@ impl KafkaPort {
         let cold_reads = world.executor.worker("cold-read");
         let slots = settings.number("max.incremental.fetch.session.cache.slots");
         let sessions = Sessions::new(usize::try_from(slots).unwrap_or(0));
-        let house = House {
-            memory: Memory::new(KAFKA_REQUEST_BYTES_MAX),
-            terms: terms(settings),
-            places: Places::new(settings),
-            closing,
-        };
+        let house = House { memory: Memory::new(KAFKA_REQUEST_BYTES_MAX), terms: terms(settings), closing };
+        let places = Places::new(settings);
         let accepting = listeners.into_iter().map(|Bound { name, is_guessed, listener }| {
             let (cold_reads, sessions, memory) = (cold_reads.clone(), sessions.clone(), house.memory.clone());
+            let entrance = places.at(&name, settings);
             let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads, sessions, memory));
-            let reception = Reception { reactors: reactors.to_vec(), next: 0, door, house: house.clone() };
+            let reception = Reception { reactors: reactors.to_vec(), next: 0, entrance, door, house: house.clone() };
             world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
         });
         Self { _accepting: accepting.collect(), _open: open }
@@ -76,7 +73,6 @@ fn terms(settings: &Resolved) -> Terms {
 struct House {
     memory: Memory,
     terms: Terms,
-    places: Places,
     /// Ends when the port is closed.
     closing: watch::Receiver<()>,
 }
@@ -85,6 +81,7 @@ struct House {
 struct Reception {
     reactors: Vec<Arc<dyn Reactor>>,
     next: usize,
+    entrance: Entrance,
     door: Arc<Door>,
     house: House,
 }
@@ -102,12 +99,10 @@ impl Reception {
         }
     }
 
+    /// Takes as long as there is no place for the connection, and nobody else is accepted meanwhile.
     async fn hand_over(&mut self, from: SocketAddr, stream: Box<dyn Detached>) {
-        let place = match self.house.places.take(from.ip()) {
-            Ok(place) => place,
-            Err(Full(setting)) => {
-                return warn!(event = "kafka.too_many_connections", %from, "a connection was closed: see {setting}");
-            }
+        let Ok(place) = self.entrance.place(from.ip()).await else {
+            return warn!(event = "kafka.too_many_connections", %from, "a connection was closed: see {OF_ONE}");
         };
         let (door, house) = (self.door.clone(), self.house.clone());
         self.next = (self.next + 1) % self.reactors.len();

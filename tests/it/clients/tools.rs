@@ -91,6 +91,7 @@ fn kafkas_tools_for_administrators_do_their_work() {
     create_topic(&cluster.client(), "tended", (1, 1), &[]);
     a_topic_grows_and_is_configured(&cluster);
     brokers_are_configured(&cluster);
+    the_quorum_is_described(&cluster);
     a_performance_test_is_counted(&cluster);
 }
 
@@ -120,6 +121,16 @@ fn brokers_are_configured(cluster: &Cluster) {
     let all = configs(&["--entity-name", "1", "--describe", "--all"]);
     assert!(all.contains("log.retention.ms=9000000") && all.contains("num.partitions=1"), "{all}");
     assert!(all.lines().count() > 150, "{all}");
+}
+
+fn the_quorum_is_described(cluster: &Cluster) {
+    let described = |how| tool("kafka-metadata-quorum", &cluster.bootstrap(), &["describe", how], "").output;
+    let status = described("--status");
+    let words = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("LeaderId: 1 LeaderEpoch: ") && words.contains("MaxFollowerLag: 0 "), "{status}");
+    let replication = described("--replication");
+    let row: Vec<_> = replication.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!((row.first(), row.get(3), row.last()), (Some(&"1"), Some(&"0"), Some(&"Leader")), "{replication}");
 }
 
 fn a_performance_test_is_counted(cluster: &Cluster) {

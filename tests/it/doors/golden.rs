@@ -5,15 +5,14 @@
 //! of sentences: a sentence must be there where Kafka has one. Nothing else differs but for one configuration of topics
 //! that Kafka does not have.
 
-use bytes::Bytes;
-use dohle::wire::header::ResponseHeader;
+use dohle::wire::RequestHeader;
 use dohle::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
-use dohle::wire::{ApiKey, Message, Request, RequestHeader, messages};
 
 use super::wire::Wire;
 use crate::cluster::Cluster;
+use crate::wire_frames::{recorded_frame, told};
 
 /// The recordings by the names of their files, in the order in which they make sense.
 const STORY: &[(&str, &[&str])] = &[
@@ -25,7 +24,10 @@ const STORY: &[(&str, &[&str])] = &[
     ("configuration changes", &["44-v1-1", "32-v4-2", "44-v1-2", "44-v1-3", "44-v1-4"]),
     ("producers", &["22-v0-1", "22-v1-1", "22-v4-1", "22-v5-2", "22-v5-5"]),
     ("records", &["00-v10-1", "00-v10-2", "00-v10-3", "00-v10-4", "00-v7-1", "01-v18-1", "02-v3-2", "02-v2-1"]),
-    ("what is not there", &["10-v6-1", "10-v6-3", "29-v3-1", "48-v1-1", "48-v1-2", "74-v1-1", "75-v0-6"]),
+    (
+        "what is not there",
+        &["10-v6-1", "10-v6-3", "29-v3-1", "46-v0-1", "46-v0-2", "48-v1-1", "48-v1-2", "74-v1-1", "75-v0-6"],
+    ),
 ];
 
 /// Configuration that Kafka does not have.
@@ -35,31 +37,6 @@ const OURS: &str = "durability";
 const INCOMPARABLE: &[&str] =
     &["host", "port", "cluster_id", "topic_id", "producer_id", "session_id", "finalized_features_epoch"];
 
-macro_rules! apis {
-    ($(
-        $(#[$_doc:meta])*
-        $name:ident = $_key:literal, $_versions:expr, $_advertised:expr, $_flexible:expr, $_by:ident,
-        $module:ident::$request:ident;
-    )*) => {
-        /// The response in a frame, in words.
-        fn told(to: &RequestHeader, frame: Bytes) -> String {
-            let (_, body) = ResponseHeader::decode(to.api, to.version, frame).unwrap();
-            match to.api {
-                $(ApiKey::$name => format!(
-                    "{:?}",
-                    <messages::$module::$request as Request>::Response::decode(to.version, body).unwrap()
-                ),)*
-            }
-        }
-    };
-}
-include!(concat!(env!("OUT_DIR"), "/kafka/apis.rs"));
-
-fn recorded(name: &str, kind: &str) -> Bytes {
-    let path = format!("{}/tests/frames/{name}.{kind}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")).into()
-}
-
 #[test]
 fn recorded_requests_are_answered_as_kafka_answered_them() {
     let cluster = Cluster::start(1, &[]);
@@ -67,11 +44,11 @@ fn recorded_requests_are_answered_as_kafka_answered_them() {
     write_down_min_insync_replicas(&mut wire);
     let mut differences = Vec::new();
     for (chapter, name) in STORY.iter().flat_map(|(chapter, names)| names.iter().map(move |name| (chapter, name))) {
-        let request = recorded(name, "request");
+        let [request, theirs] = ["request", "response"].map(|direction| recorded_frame(name, direction));
         let (header, _) = RequestHeader::decode(request.clone()).unwrap();
         wire.send_frame(&request).unwrap();
         let ours = wire.receive().unwrap_or_else(|| panic!("{name}: the connection was closed"));
-        let [ours, theirs] = [ours, recorded(name, "response")].map(|frame| comparable(&told(&header, frame)));
+        let [ours, theirs] = [ours, theirs].map(|frame| comparable(&told(&header, frame)));
         if ours != theirs {
             differences.push(format!("{chapter}: {name} ({}): {}", header.api, difference(&ours, &theirs)));
         }

@@ -98,6 +98,19 @@ fn there_are_only_so_many_places() {
     }
 }
 
+#[test]
+fn who_comes_when_all_places_are_taken_waits_for_one() {
+    const PLACES: usize = 20;
+    // Those who looked whether the server is ready may not all be gone.
+    let mut cluster = Cluster::start(1, &["max.connections=20"]);
+    let mut guests: Vec<Wire> = (0..PLACES).map(|_| Wire::to(&cluster.bootstrap())).collect();
+    guests.iter_mut().for_each(greet);
+    let mut late = Wire::to(&cluster.bootstrap());
+    cluster.event(1, "kafka.no_place");
+    guests.pop();
+    greet(&mut late);
+}
+
 /// A connection that was answered. Who is refused may find out when it writes, or when it reads.
 fn let_in(cluster: &Cluster) -> Option<Wire> {
     let mut wire = Wire::to(&cluster.bootstrap());

@@ -10,19 +10,17 @@ use crate::controller::ConfigOperation;
 use crate::server::kafka::alterations::{Alteration, alter, without_value};
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
-use crate::wire::ErrorCode;
 use crate::wire::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResource, AlterConfigsResourceResponse, AlterConfigsResponse, AlterableConfig,
 };
 
 pub async fn answer(asked: Rc<Asked>, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let wanted: Vec<Alteration> = request.resources.into_iter().map(wanted).collect();
-    let outcomes = alter(&asked, &wanted, request.validate_only).await;
-    let responses = wanted.into_iter().zip(outcomes).map(|(wanted, outcome)| AlterConfigsResourceResponse {
-        error_code: outcome.as_ref().err().map_or(ErrorCode::None, |declined| declined.code),
-        error_message: outcome.err().map(|declined| declined.message),
-        resource_type: wanted.resource_type,
-        resource_name: wanted.resource_name,
+    let wanted = request.resources.into_iter().map(wanted).collect();
+    let responses = alter(&asked, wanted, request.validate_only).await.map(|altered| AlterConfigsResourceResponse {
+        error_code: altered.error_code,
+        error_message: altered.error_message,
+        resource_type: altered.resource_type,
+        resource_name: altered.resource_name,
         ..Default::default()
     });
     AlterConfigsResponse { responses: responses.collect(), ..Default::default() }

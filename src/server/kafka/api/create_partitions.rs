@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::base::ids::NodeId;
 use crate::controller::{Command, CreatePartitions, MorePartitions, Reply};
 use crate::server::kafka::client::Asked;
-use crate::server::kafka::declined::Declined;
+use crate::server::kafka::declined::{Declined, told};
 use crate::server::kafka::repeated::repeated;
 use crate::wire::ErrorCode;
 use crate::wire::messages::create_partitions::{
@@ -25,11 +25,9 @@ pub async fn answer(asked: Rc<Asked>, request: CreatePartitionsRequest) -> Creat
     let named_again = || Declined::new(ErrorCode::InvalidRequest, "the request names the topic more than once");
     let refused = again.into_iter().map(|name| (name, Err(named_again())));
     let decided = once.iter().map(|topic| &topic.name).zip(outcomes);
-    let results = refused.chain(decided).map(|(name, outcome)| CreatePartitionsTopicResult {
-        name: name.clone(),
-        error_code: outcome.as_ref().err().map_or(ErrorCode::None, |declined| declined.code),
-        error_message: outcome.err().map(|declined| declined.message),
-        ..Default::default()
+    let results = refused.chain(decided).map(|(name, outcome)| {
+        let (error_code, error_message) = told(outcome);
+        CreatePartitionsTopicResult { name: name.clone(), error_code, error_message, ..Default::default() }
     });
     CreatePartitionsResponse { results: results.collect(), ..Default::default() }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::base::ids::TopicId;
 use crate::controller::{Command, DeleteTopics, DeletedTopic, Reply, TopicName};
 use crate::server::kafka::client::Asked;
-use crate::server::kafka::declined::Declined;
+use crate::server::kafka::declined::{Declined, told};
 use crate::server::kafka::repeated::repeated;
 use crate::wire::ErrorCode;
 use crate::wire::messages::delete_topics::{
@@ -57,16 +57,16 @@ async fn delete(asked: &Asked, topics: Vec<TopicName>, timeout_ms: i32) -> Resul
 }
 
 fn result(topic: &DeleteTopicState, decided: Result<DeletedTopic, Declined>) -> DeletableTopicResult {
-    let (known, declined) = match decided {
-        Ok(deleted) => ((deleted.name, deleted.id), deleted.outcome.err().map(|refused| Declined::from(&refused))),
-        Err(declined) => ((None, None), Some(declined)),
+    let (name, id, outcome) = match decided {
+        Ok(DeletedTopic { name, id, outcome }) => (name, id, outcome.map_err(|refused| Declined::from(&refused))),
+        Err(declined) => (None, None, Err(declined)),
     };
-    let (name, id) = known;
+    let (error_code, error_message) = told(outcome);
     DeletableTopicResult {
         name: name.map(Into::into).or_else(|| topic.name.clone()),
         topic_id: id.map_or(topic.topic_id, |id| id.0),
-        error_code: declined.as_ref().map_or(ErrorCode::None, |declined| declined.code),
-        error_message: declined.map(|declined| declined.message),
+        error_code,
+        error_message,
         ..Default::default()
     }
 }

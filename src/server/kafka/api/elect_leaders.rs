@@ -12,7 +12,7 @@ use std::rc::Rc;
 use crate::base::ids::PartitionIndex;
 use crate::controller::{Command, ElectLeaders, ElectedLeader, ElectionKind, Reply};
 use crate::server::kafka::client::Asked;
-use crate::server::kafka::declined::Declined;
+use crate::server::kafka::declined::{Declined, told};
 use crate::wire::ErrorCode;
 use crate::wire::messages::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
@@ -44,11 +44,11 @@ async fn elect(asked: &Asked, request: &ElectLeadersRequest) -> Result<Vec<Elect
 fn by_topic(elected: Vec<ElectedLeader>) -> Vec<ReplicaElectionResult> {
     let mut topics: BTreeMap<String, Vec<PartitionResult>> = BTreeMap::new();
     for ElectedLeader { topic, partition, outcome } in elected {
-        let declined = outcome.err().map(|refused| Declined::from(&refused));
+        let (error_code, error_message) = told(outcome.map_err(|refused| Declined::from(&refused)));
         topics.entry(topic).or_default().push(PartitionResult {
             partition_id: partition.0,
-            error_code: declined.as_ref().map_or(ErrorCode::None, |declined| declined.code),
-            error_message: declined.map(|declined| declined.message),
+            error_code,
+            error_message,
             ..Default::default()
         });
     }

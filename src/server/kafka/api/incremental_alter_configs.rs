@@ -9,7 +9,6 @@ use crate::controller::ConfigOperation;
 use crate::server::kafka::alterations::{Alteration, alter, invalid, without_value};
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
-use crate::wire::ErrorCode;
 use crate::wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterConfigsResourceResponse, AlterableConfig, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
@@ -21,13 +20,12 @@ const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 pub async fn answer(asked: Rc<Asked>, request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
-    let wanted: Vec<Alteration> = request.resources.into_iter().map(wanted).collect();
-    let outcomes = alter(&asked, &wanted, request.validate_only).await;
-    let responses = wanted.into_iter().zip(outcomes).map(|(wanted, outcome)| AlterConfigsResourceResponse {
-        error_code: outcome.as_ref().err().map_or(ErrorCode::None, |declined| declined.code),
-        error_message: outcome.err().map(|declined| declined.message),
-        resource_type: wanted.resource_type,
-        resource_name: wanted.resource_name,
+    let wanted = request.resources.into_iter().map(wanted).collect();
+    let responses = alter(&asked, wanted, request.validate_only).await.map(|altered| AlterConfigsResourceResponse {
+        error_code: altered.error_code,
+        error_message: altered.error_message,
+        resource_type: altered.resource_type,
+        resource_name: altered.resource_name,
         ..Default::default()
     });
     IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }

@@ -7,7 +7,7 @@
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
 //! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`) or comes after
 //! this one (`broker/passing.rs`; then a success names it); what
-//! `record/check.rs` finds wrong with a batch, from 8 on with the record to blame; what the partition says (sequences,
+//! `record/check.rs` finds wrong with a batch, from 8 on with the records to blame; what the partition says (sequences,
 //! NOT_ENOUGH_REPLICAS); INVALID_TXN_STATE to transactional batches.
 //! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of
 //! old clients that look for them, and closed on, as in Kafka.
@@ -217,15 +217,15 @@ fn named(leader: Option<(NodeId, LeaderEpoch)>) -> LeaderIdAndEpoch {
     })
 }
 
-/// Which record made the batch fail.
+/// Which records made the batch fail.
 fn record_errors(error: &PartitionError) -> Vec<BatchIndexAndErrorMessage> {
     let PartitionError::Record(why) = error else { return Vec::new() };
-    let told = |batch_index| BatchIndexAndErrorMessage {
+    let told = |(batch_index, why): (i32, String)| BatchIndexAndErrorMessage {
         batch_index,
-        batch_index_error_message: Some(why.to_string().into()),
+        batch_index_error_message: Some(why.into()),
         ..Default::default()
     };
-    why.record().map(told).into_iter().collect()
+    why.blamed().into_iter().map(told).collect()
 }
 
 fn node_endpoint(Endpoint { node, host, port, rack }: Endpoint) -> NodeEndpoint {
