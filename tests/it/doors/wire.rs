@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use dohle::base::clock::WallMillis;
@@ -105,8 +106,9 @@ pub fn produce_request(topic_id: Uuid, index: i32, batch: Bytes) -> ProduceReque
     ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data, ..Default::default() }
 }
 
-/// A batch with one record.
+/// A batch with one record of today: an older one might be retired in the middle of a test.
 pub fn batch(value: &[u8]) -> Bytes {
-    let batch = BatchBuilder::new().record(WallMillis(1_700_000_000_000), None, Some(value), &[]).build();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let batch = BatchBuilder::new().record(WallMillis(now as i64), None, Some(value), &[]).build();
     batch.parts().map(|part| &part[..]).concat().into()
 }
