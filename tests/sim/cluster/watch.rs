@@ -295,9 +295,11 @@ impl Watch {
         self.replica(place, index).filter(|replica| replica.run == node.run)
     }
 
-    /// On how many replicas this place of the partition is, as far as is known.
+    /// On how many replicas this place of the partition is, as far as is known. A machine that has crashed may have
+    /// acknowledged it before, and the leader rightly counts it until its broker comes back as another run.
     pub fn copies(&self, index: PartitionIndex, offset: Offset) -> usize {
-        (0..NAMES.len()).filter(|place| self.replica(*place, index).is_some_and(|it| it.end > offset)).count()
+        let has_it = |place: &usize| self.replica(*place, index).is_some_and(|it| it.end > offset);
+        (0..NAMES.len()).filter(|place| has_it(place) || self.has_lost_unnoticed(*place)).count()
     }
 
     fn violated(&mut self, what: String) {
