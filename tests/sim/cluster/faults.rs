@@ -130,7 +130,6 @@ pub struct Faults {
     held_one_way: Vec<Link>,
     wiped: bool,
     pub counts: BTreeMap<&'static str, u64>,
-    pub last_machine_crash: Option<Duration>,
 }
 
 impl Faults {
@@ -149,7 +148,6 @@ impl Faults {
             held_one_way: Vec::new(),
             wiped: false,
             counts: BTreeMap::new(),
-            last_machine_crash: None,
         }
     }
 
@@ -326,7 +324,6 @@ impl Faults {
         cluster.places[at].machine.disk.crash_machine();
         watch.forget(at, false);
         *self.counts.entry("machine crashes").or_default() += 1;
-        self.last_machine_crash = Some(sim.elapsed());
     }
 
     /// What a disk that has failed kept counts as little as after a crash of its machine.
@@ -351,7 +348,6 @@ impl Faults {
         cluster.places[at].machine.disk.wipe();
         watch.forget(at, true);
         *self.counts.entry("wiped disks").or_default() += 1;
-        self.last_machine_crash = Some(sim.elapsed());
     }
 
     /// Whether somebody else keeps what is committed, of every partition.

@@ -289,7 +289,7 @@ impl Driver {
         let mut wrong = self.watch.look(&self.cluster.places, sim.elapsed());
         for (index, offset) in std::mem::take(&mut self.cluster.history().fresh) {
             let copies = self.watch.copies(index, offset);
-            if copies < MIN_INSYNC && !self.has_crashed_lately(sim) {
+            if copies < MIN_INSYNC {
                 wrong.push(format!("{index}:{offset} was acknowledged with {copies} copies"));
             }
         }
@@ -304,12 +304,6 @@ impl Driver {
             }
         }
         wrong.into_iter().for_each(|what| self.violated(sim, what));
-    }
-
-    /// Whether an acknowledgement may still be on its way of what a machine had then.
-    fn has_crashed_lately(&self, sim: &Sim<'_>) -> bool {
-        let last = self.faults.as_ref().and_then(|faults| faults.last_machine_crash);
-        last.is_some_and(|at| sim.elapsed() < at + Duration::from_secs(3))
     }
 
     /// What has not come to rest yet.

@@ -28,6 +28,9 @@ use crate::world::trace::Trace;
 const FENCED_MAX: usize = 5;
 const FLAPPING: Duration = Duration::from_secs(1);
 
+/// How long an answer to a client may take.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
+
 /// What is remembered from step to step.
 #[derive(Default)]
 pub struct Watch {
@@ -45,6 +48,8 @@ pub struct Watch {
     is_fsync: bool,
     /// Machines that may have lost something, the registration their broker had, and whether all is gone.
     losses: BTreeMap<usize, (Option<BrokerEpoch>, bool)>,
+    /// When the cluster could last not know yet that a machine had lost something.
+    unnoticed_at: BTreeMap<usize, Duration>,
     /// How far anything was ever said to be committed.
     committed: BTreeMap<PartitionIndex, Offset>,
     /// When each node was fenced of late.
@@ -117,6 +122,9 @@ impl Watch {
     /// Looks at every node, and says what is wrong.
     pub fn look(&mut self, places: &[Place], now: Duration) -> Vec<String> {
         self.now = now;
+        let unnoticed = (0..NAMES.len()).filter(|place| self.has_lost_unnoticed(*place));
+        let unnoticed: Vec<_> = unnoticed.map(|place| (place, now)).collect();
+        self.unnoticed_at.extend(unnoticed);
         let inside: Vec<(usize, Inside)> =
             places.iter().enumerate().filter_map(|(at, place)| Some((at, place.inside()?))).collect();
         for (at, node) in &inside {
@@ -295,11 +303,13 @@ impl Watch {
         self.replica(place, index).filter(|replica| replica.run == node.run)
     }
 
-    /// On how many replicas this place of the partition is, as far as is known. A machine that has crashed may have
-    /// acknowledged it before, and the leader rightly counts it until its broker comes back as another run.
+    /// On how many replicas this place of the partition was when it was acknowledged, as far as is known. A machine
+    /// that has crashed may have had it, and the leader rightly counts it until its broker comes back as another run;
+    /// just after that, the answer may still be on its way.
     pub fn copies(&self, index: PartitionIndex, offset: Offset) -> usize {
         let has_it = |place: &usize| self.replica(*place, index).is_some_and(|it| it.end > offset);
-        (0..NAMES.len()).filter(|place| has_it(place) || self.has_lost_unnoticed(*place)).count()
+        let had_it = |place: &usize| self.unnoticed_at.get(place).is_some_and(|at| *at + ON_ITS_WAY > self.now);
+        (0..NAMES.len()).filter(|place| has_it(place) || had_it(place)).count()
     }
 
     fn violated(&mut self, what: String) {
