@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::base::time::Millis;
 
+/// Until when it lasts, and who waits for another one.
 pub(super) struct Lease {
     until: AtomicU64,
     renewed: Notify,

@@ -260,7 +260,7 @@ impl Partition {
                 }
                 Duty::Follow(leadership) => {
                     state.leader_hint = Some((leadership.leader, leadership.leader_epoch));
-                    state.resign(after);
+                    state.step_down(after);
                     if !self.around.hand_over.passes_on(|| now) {
                         state.refuse_writers(after);
                     }
@@ -270,7 +270,6 @@ impl Partition {
                 Duty::Wait => {
                     state.leader_hint = None;
                     state.resign(after);
-                    state.refuse_writers(after);
                     state.follower().mind.detach();
                     state.refuse_parked(self, after);
                 }
@@ -357,7 +356,6 @@ impl Partition {
             state.log.fail(error);
             state.leader_hint = None;
             state.resign(after);
-            state.refuse_writers(after);
         });
     }
 
@@ -365,7 +363,6 @@ impl Partition {
     pub fn close(self: &Arc<Self>) -> Result<(), PartitionError> {
         let flush = self.within(|state, after| {
             state.resign(after);
-            state.refuse_writers(after);
             state.follower().mind.detach();
             state.keep_snapshot();
             state.log.close()
@@ -414,7 +411,6 @@ impl State {
                 return Ok(());
             }
             self.resign(after);
-            self.refuse_writers(after);
         }
         // R14: the epoch begins where the log ends, before anything is taken in it.
         self.log.begin_epoch(assignment.leader_epoch)?;
@@ -426,9 +422,15 @@ impl State {
         Ok(())
     }
 
-    /// Stops leading, if it did. What was appended and is not committed yet may be committed by the next leader, of
-    /// which a replica that follows it learns; whoever waits for that and is not to know is to be refused.
+    /// Leads no longer, if it did, and tells whoever waited to look elsewhere.
     fn resign(&mut self, after: &mut After) {
+        self.step_down(after);
+        self.refuse_writers(after);
+    }
+
+    /// Stops leading, if it did. What was appended and is not committed yet may be committed by the next leader, of
+    /// which a replica that follows it learns.
+    fn step_down(&mut self, after: &mut After) {
         if !matches!(self.role, Role::Leading(_)) {
             return;
         }
