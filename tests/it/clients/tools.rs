@@ -121,6 +121,14 @@ fn brokers_are_configured(cluster: &Cluster) {
     let all = configs(&["--entity-name", "1", "--describe", "--all"]);
     assert!(all.contains("log.retention.ms=9000000") && all.contains("num.partitions=1"), "{all}");
     assert!(all.lines().count() > 150, "{all}");
+    let at_listener = "listener.name.plaintext.max.connections";
+    configs(&["--entity-name", "1", "--alter", "--add-config", &format!("{at_listener}=900,max.connections=1000")]);
+    let described = configs(&["--entity-name", "1", "--describe"]);
+    let places = format!("DYNAMIC_BROKER_CONFIG:{at_listener}=900, DYNAMIC_BROKER_CONFIG:max.connections=1000");
+    assert!(described.contains(&places), "{described}");
+    // The tool deletes only what it is told of.
+    configs(&["--entity-name", "1", "--alter", "--delete-config", &format!("{at_listener},max.connections")]);
+    assert!(!configs(&["--entity-name", "1", "--describe"]).contains("max.connections"));
 }
 
 fn the_quorum_is_described(cluster: &Cluster) {

@@ -8,6 +8,8 @@
 //! one without a name where there has to be one, and for what is no resource.
 //! Absent on purpose: loggers and client metrics, which have no keys.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::ids::TopicId;
@@ -26,6 +28,9 @@ use crate::wire::messages::describe_configs::{
 };
 use crate::wire::{ErrorCode, Text};
 
+/// What the names of settings for one listener begin with.
+const AT_LISTENER: &str = "listener.name.";
+
 pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = asked.image();
     let describing = Describing { asked, image, request: &request };
@@ -33,8 +38,12 @@ pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigs
     DescribeConfigsResponse { results, ..Default::default() }
 }
 
-/// A key and every place where it is set.
-type Described = (&'static Key, Vec<Set>);
+/// A key by its name, which may be that at one listener, and every place where it is set.
+struct Described {
+    name: Cow<'static, str>,
+    key: &'static Key,
+    sets: Vec<Set>,
+}
 
 struct Describing<'a> {
     asked: &'a Asked,
@@ -50,13 +59,13 @@ impl Describing<'_> {
             error_message: Some(Text::default()), // as Kafka says that there is nothing to say
             ..Default::default()
         };
-        let is_wanted = |key: &Key| {
-            resource.configuration_keys.as_ref().is_none_or(|wanted| wanted.iter().any(|name| *name == key.name))
+        let is_wanted = |described: &&Described| {
+            resource.configuration_keys.as_ref().is_none_or(|wanted| wanted.iter().any(|name| **name == described.name))
         };
         match self.described(resource) {
             Ok(described) => {
-                let wanted = described.into_iter().filter(|(key, _)| is_wanted(key));
-                DescribeConfigsResult { configs: wanted.map(|(key, sets)| self.shown(key, &sets)).collect(), ..result }
+                let wanted = described.iter().filter(is_wanted);
+                DescribeConfigsResult { configs: wanted.map(|described| self.shown(described)).collect(), ..result }
             }
             Err(Declined { code, message }) => {
                 DescribeConfigsResult { error_code: code, error_message: Some(message), ..result }
@@ -97,14 +106,33 @@ impl Describing<'_> {
                 format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
             return Err(Declined::new(ErrorCode::InvalidRequest, why));
         }
-        Ok(self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key)))
+        let mut described = self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key));
+        described.extend(self.at_listeners());
+        Ok(described)
+    }
+
+    /// What is set for single listeners, for this broker or for all.
+    fn at_listeners(&self) -> impl Iterator<Item = Described> {
+        let values = self.asked.values(&self.image);
+        let started = values.settings.iter().map(|(name, _)| name);
+        let scopes = [ConfigScope::Node(values.node), ConfigScope::Cluster];
+        let dynamic = scopes.into_iter().flat_map(|scope| self.image.configs().of(scope)).map(|(name, _)| name);
+        let names: BTreeSet<&str> = started.chain(dynamic).filter(|name| name.starts_with(AT_LISTENER)).collect();
+        let described = names.into_iter().filter_map(|name| {
+            let key = table::server_key(name)?;
+            Some(Described { name: name.to_owned().into(), key, sets: values.of_listener(key, name) })
+        });
+        described.collect::<Vec<_>>().into_iter()
     }
 
     /// What is set for all brokers while the cluster runs.
     fn all_brokers(&self) -> Vec<Described> {
         let values = self.asked.values(&self.image);
-        let set = self.image.configs().of(ConfigScope::Cluster).filter_map(|(name, _)| table::server_key(name));
-        set.map(|key| (key, values.of_all_brokers(key))).filter(|(_, sets)| !sets.is_empty()).collect()
+        let described = self.image.configs().of(ConfigScope::Cluster).filter_map(|(name, _)| {
+            let key = table::server_key(name)?;
+            Some(Described { name: name.to_owned().into(), key, sets: values.of_all_brokers(key, name) })
+        });
+        described.filter(|described| !described.sets.is_empty()).collect()
     }
 
     fn keys(
@@ -112,15 +140,15 @@ impl Describing<'_> {
         keys: impl IntoIterator<Item = &'static Key>,
         sets: impl Fn(&'static Key) -> Vec<Set>,
     ) -> Vec<Described> {
-        keys.into_iter().map(|key| (key, sets(key))).collect()
+        keys.into_iter().map(|key| Described { name: key.name.into(), key, sets: sets(key) }).collect()
     }
 
-    fn shown(&self, key: &'static Key, sets: &[Set]) -> DescribeConfigsResourceResult {
+    fn shown(&self, Described { name, key, sets }: &Described) -> DescribeConfigsResourceResult {
         let counts = sets.first().expect("a key that is described is set somewhere, if only by default");
-        let synonyms = if self.request.include_synonyms { sets } else { &[] };
-        let is_about_topic = table::topic_key(key.name).is_some_and(|topic| std::ptr::eq(topic, key));
+        let synonyms = if self.request.include_synonyms { &sets[..] } else { &[] };
+        let is_about_topic = table::topic_key(key.name).is_some_and(|topic| std::ptr::eq(topic, *key));
         DescribeConfigsResourceResult {
-            name: Text::from_static(key.name),
+            name: Text::from(&**name),
             value: value(key, &counts.value),
             read_only: !is_about_topic && !key.is_dynamic(),
             config_source: counts.source as i8,
@@ -135,7 +163,7 @@ impl Describing<'_> {
 
 fn synonym(key: &Key, set: &Set) -> Option<DescribeConfigsSynonym> {
     Some(DescribeConfigsSynonym {
-        name: Text::from_static(set.name?),
+        name: Text::from(&**set.name.as_ref()?),
         value: value(key, &set.value),
         source: set.source as i8,
         ..Default::default()
