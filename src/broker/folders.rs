@@ -1,78 +1,96 @@
 //! The log dirs of this node: where partitions lie, and the checkpoints that say how far they can be trusted.
 //!
+//! A log dir whose disk fails, at the start or later, is used no more; this node goes on with the others.
+//!
 //! Invariants: a folder is used only for the topic whose id is in it; a checkpoint never says more than is durable; the
-//! mark of a clean stop is there only while nothing is open.
+//! mark of a clean stop is there only while nothing is open; a partition has one log, in one dir.
 //!
 //! Calls wait for the disk: for workers, and for the start of a node.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod dir;
 
-use tracing::{info, warn};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing::{error, info, warn};
 
 use super::partition::{Partition, ProducersFound, Surroundings};
 use super::{PartitionError, TopicSettings};
 use crate::base::disk::Space;
-use crate::base::ids::{BrokerEpoch, Offset, PartitionIndex, TopicId};
+use crate::base::ids::{BrokerEpoch, DirectoryId, Offset, PartitionIndex, TopicId};
 use crate::base::world::World;
-use crate::log::{After, DirMeta, Known, Log, LogDir, LogError, Offsets, PartitionOffsets};
+use crate::log::{After, DirMeta, Known, Log, LogError};
+use dir::{Dir, Marks};
 
 /// All log dirs of a node.
 pub struct Folders {
     world: World,
     dirs: Vec<Dir>,
     after: After,
+    /// What this node had at its start has been looked for.
+    is_settled: AtomicBool,
 }
 
 /// A log dir as it is found.
 pub struct DirReport {
     pub path: PathBuf,
+    /// Why it is not used any more, if it is not.
+    pub failed: Option<Arc<str>>,
     /// Nothing if the disk does not answer.
     pub space: Option<Space>,
     pub partitions: Vec<Arc<Partition>>,
 }
 
-struct Dir {
-    dir: LogDir,
-    /// The checkpoints do not say what is in `marks`.
-    is_behind: AtomicBool,
-    writing: Mutex<()>,
-    /// What the checkpoints said, or were told last, of each partition here.
-    marks: Mutex<BTreeMap<(String, PartitionIndex), Marks>>,
-}
-
-/// A partition's line in each of the checkpoints.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Marks {
-    high_watermark: Offset,
-    recovery_point: Offset,
-    log_start: Offset,
-    cleaned_to: Offset,
-}
-
 impl Folders {
-    /// Opens the log dirs, or makes them. `after` says how the last run ended, unless a dir knows that it was clean.
+    /// Opens the log dirs, or makes them; one at least must be readable. `after` says how the last run ended, unless
+    /// every dir knows that it was clean. `meta` says whose they are; each dir has an id of its own.
     pub fn open(world: &World, paths: &[PathBuf], meta: &DirMeta, crashed: After) -> Result<Self, LogError> {
         let mut dirs = Vec::new();
-        let mut was_clean = true;
+        let mut first_failure = None;
         for path in paths {
-            let dir = LogDir::open(Arc::clone(&world.disk), path)?;
-            match dir.meta()? {
-                None => dir.write_meta(meta)?,
-                Some(found) if found.cluster == meta.cluster && found.node == meta.node => {}
-                Some(_) => {
-                    let what = "this log dir belongs to another node or cluster";
-                    return Err(LogError::Malformed { path: path.join("meta.properties"), line: 1, what });
+            match Dir::open(world, path, meta) {
+                Ok(dir) => dirs.push(dir),
+                Err(error @ (LogError::Io { .. } | LogError::NoSpace { .. })) => {
+                    let dir = path.display();
+                    error!(event = "log_dir.not_opened", %dir, %error, "this node does without it; mend it, restart");
+                    dirs.push(Dir::failed(world, path, &error));
+                    first_failure.get_or_insert(error);
                 }
+                Err(error) => return Err(error),
             }
-            was_clean &= dir.take_clean_stop()?.is_some();
-            let marks = Mutex::new(marks_of(&dir)?);
-            dirs.push(Dir { dir, is_behind: AtomicBool::new(false), writing: Mutex::new(()), marks });
         }
-        let after = if was_clean { After::CleanStop } else { crashed };
-        Ok(Self { world: world.clone(), dirs, after })
+        if let Some(error) = first_failure.filter(|_| dirs.iter().all(|dir| dir.why_failed().is_some())) {
+            return Err(error);
+        }
+        let after = if dirs.iter().all(|dir| dir.was_clean) { After::CleanStop } else { crashed };
+        Ok(Self { world: world.clone(), dirs, after, is_settled: AtomicBool::new(false) })
+    }
+
+    /// The disks that this node has: a partition may be on any of them.
+    pub fn ids(&self) -> impl Iterator<Item = DirectoryId> {
+        self.dirs.iter().filter_map(|dir| dir.id)
+    }
+
+    /// Whether a log dir could not be opened or has failed since.
+    pub fn any_failed(&self) -> bool {
+        self.dirs.iter().any(|dir| dir.why_failed().is_some())
+    }
+
+    /// Uses a log dir no more. False if it was the last.
+    pub fn fail(&self, path: &Path, why: &str) -> bool {
+        self.dirs.iter().filter(|dir| dir.files.path() == path).for_each(|dir| dir.fail(why));
+        self.usable().next().is_some()
+    }
+
+    /// Why the log dir of a partition is not used any more, if so.
+    pub fn why_failed(&self, partition: &Partition) -> Option<&Arc<str>> {
+        self.dir_of(partition).why_failed()
+    }
+
+    /// Everything that this node had when it started has been looked for. What is not found from now on is new.
+    pub fn settle(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
     }
 
     /// Opens a partition's log, or makes an empty one.
@@ -83,13 +101,13 @@ impl Folders {
         settings: TopicSettings,
     ) -> Result<Arc<Partition>, PartitionError> {
         let (dir, is_there) = self.dir_for(topic, &name, index)?;
-        let path = dir.dir.folder(&name, index);
+        let path = dir.files.folder(&name, index);
         let now = self.world.clock.now();
         let disk = &self.world.disk;
         let mut found = ProducersFound::new(around.now());
         let (log, high_watermark) = match is_there {
             true => {
-                let marks = dir.marks().get(&(name.to_string(), index)).copied().unwrap_or_default();
+                let marks = dir.marks_of(&name, index).unwrap_or_default();
                 let known =
                     Known { after: self.after, recovery_point: marks.recovery_point, log_start: marks.log_start };
                 let mut opened = Log::open(Arc::clone(disk), &path, settings.log, known, &mut found, now)?;
@@ -103,35 +121,54 @@ impl Folders {
             }
             false => {
                 // Or a crash would have an older partition of this name vouch for records of this one.
-                if dir.marks().remove(&(name.to_string(), index)).is_some() {
-                    dir.is_behind.store(true, Ordering::Relaxed);
-                }
+                dir.forget(&name, index);
                 dir.write_if_behind()?;
                 (Log::create(Arc::clone(disk), &path, topic, settings.log, now)?, Offset(0))
             }
         };
+        dir.note(&name, index);
         Ok(Partition::new(Arc::clone(around), (topic, name, index), log, found.producers, high_watermark, settings))
     }
 
     /// The dir that has the partition; for a new one, the dir with the fewest, and that it is not there. A folder of
     /// the same name that belongs to an older topic is moved out of the way and removed.
     fn dir_for(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<(&Dir, bool), PartitionError> {
-        for dir in &self.dirs {
-            let path = dir.dir.folder(name, index);
+        for dir in self.usable() {
+            let path = dir.files.folder(name, index);
             match Log::topic_id(&*self.world.disk, &path)? {
                 Some(found) if found == topic => return Ok((dir, true)),
                 Some(found) => self.remove_folder(dir, name, index, found)?,
                 None => {}
             }
         }
-        let fewest = self.dirs.iter().min_by_key(|dir| dir.marks().len());
-        Ok((fewest.expect("a node has a log dir at least"), false))
+        self.look_among_failed(name, index)?;
+        let fewest = self.usable().min_by_key(|dir| dir.partition_count());
+        let no_dir = || PartitionError::Storage("no log dir can be written".to_owned());
+        Ok((fewest.ok_or_else(no_dir)?, false))
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &Dir> {
+        self.dirs.iter().filter(|dir| dir.why_failed().is_none())
+    }
+
+    /// A partition that may be in a dir that failed is not made anew elsewhere: what it had is to come back with that
+    /// dir, and two logs of one partition would be one too many.
+    fn look_among_failed(&self, name: &str, index: PartitionIndex) -> Result<(), PartitionError> {
+        let mut failed = self.dirs.iter().filter_map(|dir| Some((dir, dir.why_failed()?)));
+        let is_settled = self.is_settled.load(Ordering::Relaxed);
+        let Some((dir, why)) = failed.find(|(dir, _)| !is_settled || dir.marks_of(name, index).is_some()) else {
+            return Ok(());
+        };
+        dir.note(name, index);
+        Err(PartitionError::Storage(format!("it is in {}, which failed: {why}", dir.files.path().display())))
     }
 
     /// Removes what a deleted topic left.
     pub fn remove_partition(&self, topic: TopicId, name: &str, index: PartitionIndex) -> Result<(), PartitionError> {
         for dir in &self.dirs {
-            if Log::topic_id(&*self.world.disk, &dir.dir.folder(name, index))? == Some(topic) {
+            if dir.why_failed().is_some() {
+                dir.forget(name, index); // its folder is met again when the dir is
+            } else if Log::topic_id(&*self.world.disk, &dir.files.folder(name, index))? == Some(topic) {
                 self.remove_folder(dir, name, index, topic)?;
             }
         }
@@ -146,35 +183,31 @@ impl Folders {
         index: PartitionIndex,
         topic: TopicId,
     ) -> Result<(), PartitionError> {
-        let path = dir.dir.folder(name, index);
-        let doomed = dir.dir.path().join(format!("{name}-{index}.{topic}-delete"));
+        let path = dir.files.folder(name, index);
+        let doomed = dir.files.path().join(format!("{name}-{index}.{topic}-delete"));
         let failed = |error: std::io::Error| PartitionError::Storage(format!("{}: {error}", path.display()));
         self.world.disk.rename(&path, &doomed).map_err(failed)?;
-        dir.dir.sync()?;
-        dir.marks().remove(&(name.to_owned(), index));
-        dir.is_behind.store(true, Ordering::Relaxed);
+        dir.files.sync()?;
+        dir.forget(name, index);
         self.world.disk.remove_folder(&doomed).map_err(failed)
     }
 
-    /// Writes the checkpoints of these partitions, and of all others as they were.
-    pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Result<(), LogError> {
+    /// Writes the checkpoints of these partitions, and of all others as they were. Says which dirs could not be written.
+    pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Vec<(&Path, LogError)> {
         for partition in partitions {
             let [high_watermark, recovery_point, log_start, cleaned_to] = partition.checkpoint();
-            let key = (partition.name.to_string(), partition.index);
-            let dir = self.dir_of(partition);
-            let marks = Marks { high_watermark, recovery_point, log_start, cleaned_to };
-            if dir.marks().insert(key, marks) != Some(marks) {
-                dir.is_behind.store(true, Ordering::Relaxed);
-            }
+            let now = Marks { high_watermark, recovery_point, log_start, cleaned_to };
+            self.dir_of(partition).remark(&partition.name, partition.index, |marks| *marks = now);
         }
-        self.dirs.iter().try_for_each(Dir::write_if_behind)
+        self.usable().filter_map(|dir| Some((dir.files.path(), dir.write_if_behind().err()?))).collect()
     }
 
     /// The log dirs, with what of these partitions lies in each.
     pub fn report(&self, partitions: &[Arc<Partition>]) -> Vec<DirReport> {
         let report = |dir: &Dir| DirReport {
-            path: dir.dir.path().to_path_buf(),
-            space: self.world.disk.space(dir.dir.path()).ok(),
+            path: dir.files.path().to_path_buf(),
+            failed: dir.why_failed().cloned(),
+            space: self.world.disk.space(dir.files.path()).ok().filter(|_| dir.why_failed().is_none()),
             partitions: partitions
                 .iter()
                 .filter(|partition| std::ptr::eq(self.dir_of(partition), dir))
@@ -196,75 +229,21 @@ impl Folders {
 
     fn remark(&self, partition: &Partition, change: impl FnOnce(&mut Marks)) -> Result<(), LogError> {
         let dir = self.dir_of(partition);
-        let key = (partition.name.to_string(), partition.index);
-        {
-            let mut all = dir.marks();
-            let marks = all.entry(key).or_default();
-            let before = *marks;
-            change(marks);
-            if *marks != before {
-                dir.is_behind.store(true, Ordering::Relaxed);
-            }
-        }
+        dir.remark(&partition.name, partition.index, change);
         dir.write_if_behind()
     }
 
     fn dir_of(&self, partition: &Partition) -> &Dir {
-        let has = |dir: &&Dir| partition.folder.parent() == Some(dir.dir.path());
+        let has = |dir: &&Dir| partition.log_dir() == dir.files.path();
         self.dirs.iter().find(has).expect("a partition lies in one of the log dirs it was opened from")
     }
 
     /// The logs are closed and flushed: the next start may trust them.
     pub fn mark_clean_stop(&self, epoch: BrokerEpoch) {
-        for dir in &self.dirs {
-            if let Err(error) = dir.dir.mark_clean_stop(epoch) {
+        for dir in self.usable() {
+            if let Err(error) = dir.files.mark_clean_stop(epoch) {
                 warn!(event = "log.mark_failed", %error, "the next start will recover this log dir");
             }
         }
     }
-}
-
-impl Dir {
-    fn marks(&self) -> MutexGuard<'_, BTreeMap<(String, PartitionIndex), Marks>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// When this returns, what was noted before is durable, whoever wrote it.
-    fn write_if_behind(&self) -> Result<(), LogError> {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_behind.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let written = self.write();
-        self.is_behind.fetch_or(written.is_err(), Ordering::Relaxed);
-        written
-    }
-
-    fn write(&self) -> Result<(), LogError> {
-        let marks = self.marks().clone();
-        let column = |of: fn(&Marks) -> Offset| {
-            PartitionOffsets(marks.iter().map(|(key, marks)| (key.clone(), of(marks))).collect())
-        };
-        self.dir.write_offsets(Offsets::HighWatermark, &column(|marks| marks.high_watermark))?;
-        self.dir.write_offsets(Offsets::RecoveryPoint, &column(|marks| marks.recovery_point))?;
-        self.dir.write_offsets(Offsets::LogStart, &column(|marks| marks.log_start))?;
-        self.dir.write_offsets(Offsets::Cleaned, &column(|marks| marks.cleaned_to))
-    }
-}
-
-fn marks_of(dir: &LogDir) -> Result<BTreeMap<(String, PartitionIndex), Marks>, LogError> {
-    let mut all: BTreeMap<(String, PartitionIndex), Marks> = BTreeMap::new();
-    for (key, offset) in dir.offsets(Offsets::HighWatermark)?.0 {
-        all.entry(key).or_default().high_watermark = offset;
-    }
-    for (key, offset) in dir.offsets(Offsets::RecoveryPoint)?.0 {
-        all.entry(key).or_default().recovery_point = offset;
-    }
-    for (key, offset) in dir.offsets(Offsets::LogStart)?.0 {
-        all.entry(key).or_default().log_start = offset;
-    }
-    for (key, offset) in dir.offsets(Offsets::Cleaned)?.0 {
-        all.entry(key).or_default().cleaned_to = offset;
-    }
-    Ok(all)
 }

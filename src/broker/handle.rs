@@ -1,6 +1,6 @@
 //! The broker as the doors see it, and how it starts and stops.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::folders::{DirReport, Folders};
 use super::lanes::{Home, View};
 use super::link::{ControllerLink, SubmitError};
 use super::partition::{Partition, Surroundings};
-use super::partitions::{Partitions, Unopened};
+use super::partitions::{Offline, Partitions};
 use super::passing::Passing;
 use super::session::{Joining, itself};
 use super::{Following, Leading, PartitionError, runner, session, subscription};
@@ -93,10 +93,11 @@ impl Running {
         let around = Arc::new(Surroundings::new(identity.node, world.clone()).on(reactors));
         let dirs = &identity.log_dirs;
         let folders = Arc::new(Folders::open(world, dirs, &identity.directory, identity.last_run)?);
+        let joining = identity.joining.with_disks(folders.ids());
         let partitions = Arc::new(Partitions::new(Arc::clone(&around), Arc::clone(&folders), node.clone()));
         let image = watch::Sender::new(Arc::new(Image::default()));
         let home: Arc<dyn Home> = Arc::new(View { image: image.subscribe(), partitions: Arc::clone(&partitions) });
-        let incarnation = identity.joining.registration.incarnation;
+        let incarnation = joining.registration.incarnation;
         let broker = Broker(Arc::new(Inner {
             partitions,
             leading: Leading::new(Arc::clone(&around), Arc::clone(&home)),
@@ -108,7 +109,7 @@ impl Running {
             epoch: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),
-            joining: identity.joining.clone(),
+            joining: joining.clone(),
             node: node.clone(),
             producer_ids: Mutex::new(ProducerIdBlock { first: ProducerId(0), len: 0 }),
             openers: (0..LOG_OPENERS).map(|_| world.executor.worker("log-open")).collect(),
@@ -116,7 +117,7 @@ impl Running {
             folders,
         }));
         let spawn = |name, task| world.executor.spawn(name, task);
-        let session = spawn("broker.session", Box::pin(session::keep(broker.clone(), identity.joining)));
+        let session = spawn("broker.session", Box::pin(session::keep(broker.clone(), joining)));
         let tasks = [
             spawn("broker.feed", Box::pin(subscription::follow(broker.clone()))),
             spawn("broker.errands", Box::pin(runner::run(broker.clone()))),
@@ -242,7 +243,7 @@ impl Broker {
         if let Some(partition) = self.0.partitions.get(topic, index) {
             return Ok(partition);
         }
-        if let Some(why) = self.0.partitions.why_unopened(topic, index) {
+        if let Some(why) = self.0.partitions.why_offline(topic, index) {
             return Err(PartitionError::Storage(why.to_string()));
         }
         let image = self.image();
@@ -299,6 +300,7 @@ impl Broker {
         }
         let broker = self.clone();
         openers[0].call(move || broker.0.partitions.settle(&old, &new, &delta)).await;
+        self.0.folders.settle();
     }
 
     /// Has others lead what this broker leads, because it is about to stop. Returns when it acts on that, or no
@@ -337,25 +339,35 @@ impl Broker {
 
     /// Whether what was written is durable.
     pub(super) fn write_checkpoints_of<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> bool {
-        let written = self.0.folders.checkpoint(partitions);
-        if let Err(error) = &written {
+        let unwritten = self.0.folders.checkpoint(partitions);
+        for (dir, error) in &unwritten {
             warn!(event = "log.checkpoint_failed", %error, "a restart will read more of the logs than it had to");
+            if !error.is_retriable() {
+                self.give_up_log_dir(dir, error);
+            }
         }
-        written.is_ok()
+        unwritten.is_empty()
     }
 
     /// A write or sync failed: what the kernel still had for this disk may be gone without another word. So nothing in
-    /// the log dir is trusted or written any more, and this run ends: others lead what it led. Waits for the disk.
-    pub(super) fn give_up_log_dir(&self, partition: &Partition, cause: &LogError) {
-        let dir = partition.folder.parent();
-        for other in self.0.partitions.all().iter().filter(|other| other.folder.parent() == dir) {
-            other.on_failed_flush(cause);
+    /// the log dir is trusted or written any more: others lead what this broker led there. It goes on with its other
+    /// log dirs; without any it ends this run. Waits for the disk.
+    pub(super) fn give_up_log_dir(&self, dir: &Path, cause: &LogError) {
+        let goes_on = self.0.partitions.give_up_dir(dir, cause);
+        self.disown();
+        let dir = dir.display();
+        if goes_on {
+            error!(event = "log_dir.failed", %dir, %cause, "its replicas are offline; mend the disk, then restart");
+        } else {
+            self.0.failed.send_replace(Some(format!("the last log dir failed: {cause}")));
         }
-        let disowned = self.epoch().map_or(Ok(()), |epoch| (self.0.joining.disown)(epoch));
-        if let Err(error) = disowned {
+    }
+
+    /// What a log dir that failed holds is not to be trusted when it is back. Waits for the disk.
+    pub(super) fn disown(&self) {
+        if let Some(Err(error)) = self.epoch().map(|epoch| (self.0.joining.disown)(epoch)) {
             error!(event = "log.not_disowned", %error, "the next start will trust what this disk has lost");
         }
-        self.0.failed.send_replace(Some(format!("a log dir failed: {cause}")));
     }
 
     /// Waits until this broker cannot go on, and says why: one of its disks failed.
@@ -370,9 +382,9 @@ impl Broker {
         self.0.partitions.has(partition)
     }
 
-    /// The replicas that it should have and could not open.
-    pub fn unopened(&self) -> Vec<Unopened> {
-        self.0.partitions.all_unopened()
+    /// The replicas that it should have and cannot use.
+    pub fn offline(&self) -> Vec<Offline> {
+        self.0.partitions.all_offline()
     }
 
     /// The log dirs, with what lies in them. Waits for the disk.
@@ -391,7 +403,8 @@ impl Broker {
             }
         });
         self.write_checkpoints();
-        let epoch = self.epoch().filter(|_| all_closed)?;
+        // A log dir that failed is not among what was closed, and what it holds is to be met with distrust.
+        let epoch = self.epoch().filter(|_| all_closed && !self.0.folders.any_failed())?;
         self.0.folders.mark_clean_stop(epoch);
         Some(epoch)
     }

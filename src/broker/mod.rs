@@ -55,6 +55,6 @@ pub use partition::{
     Deleted, Duty, FetchFrom, Fetched, Isolation, LaneQueue, News, Parked, Partition, Produced, ProducersFound, Pulled,
     Surroundings, Watch,
 };
-pub use partitions::{Partitions, Unopened};
+pub use partitions::{Offline, Partitions};
 pub use session::{Joining, Note};
 pub use settings::{FlushAfter, Keep, TopicSettings};

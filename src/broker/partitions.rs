@@ -1,12 +1,14 @@
 //! The partitions of this node, and how metadata makes them lead, follow or go.
 //!
 //! Invariants: a partition is in the table exactly while metadata says that this node has a replica of it and its log
-//! could be opened; work is done for what changed, not for all there is.
+//! can be used, and among the offline ones otherwise; work is done for what changed, not for all there is.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
+use tokio::sync::watch;
 use tracing::{error, info};
 
 use super::folders::Folders;
@@ -14,6 +16,7 @@ use super::partition::{Duty, Partition, Surroundings};
 use super::{PartitionError, TopicSettings};
 use crate::base::ids::{BrokerEpoch, NodeId, PartitionIndex, TopicId};
 use crate::config::Resolved;
+use crate::log::LogError;
 use crate::metadata::configs::ConfigScope;
 use crate::metadata::partitions::Partition as Assigned;
 use crate::metadata::topics::Topic;
@@ -28,15 +31,15 @@ pub struct Partitions {
     folders: Arc<Folders>,
     node: Resolved,
     table: RwLock<BTreeMap<Key, Arc<Partition>>>,
-    unopened: RwLock<BTreeMap<Key, Unopened>>,
+    offline: watch::Sender<BTreeMap<Key, Offline>>,
 }
 
 type Key = (TopicId, PartitionIndex);
 
-/// A replica that this node should have, and whose log could not be opened: damaged where it was durable, perhaps. Its
-/// files are left as they are.
+/// A replica that this node should have, and whose log cannot be used: its disk failed, or it was damaged where it was
+/// durable. Its files are left as they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unopened {
+pub struct Offline {
     pub topic: Arc<str>,
     pub index: PartitionIndex,
     pub why: Arc<str>,
@@ -44,22 +47,30 @@ pub struct Unopened {
 
 impl Partitions {
     pub fn new(around: Arc<Surroundings>, folders: Arc<Folders>, node: Resolved) -> Self {
-        Self { around, folders, node, table: RwLock::default(), unopened: RwLock::default() }
+        Self { around, folders, node, table: RwLock::default(), offline: watch::Sender::default() }
     }
 
     pub fn get(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<Partition>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).get(&(topic, index)).cloned()
     }
 
-    /// The replicas that this node should have and could not open.
-    pub fn all_unopened(&self) -> Vec<Unopened> {
-        self.unopened.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// The replicas that this node should have and cannot use.
+    pub fn all_offline(&self) -> Vec<Offline> {
+        self.offline.borrow().values().cloned().collect()
     }
 
-    /// Why a replica could not be opened, if it could not.
-    pub fn why_unopened(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<str>> {
-        let unopened = self.unopened.read().unwrap_or_else(PoisonError::into_inner);
-        unopened.get(&(topic, index)).map(|unopened| Arc::clone(&unopened.why))
+    pub(super) fn offline_keys(&self) -> Vec<Key> {
+        self.offline.borrow().keys().copied().collect()
+    }
+
+    /// Wakes whoever waits whenever there are others.
+    pub(super) fn watch_offline(&self) -> watch::Receiver<BTreeMap<Key, Offline>> {
+        self.offline.subscribe()
+    }
+
+    /// Why a replica cannot be used, if it cannot.
+    pub fn why_offline(&self, topic: TopicId, index: PartitionIndex) -> Option<Arc<str>> {
+        self.offline.borrow().get(&(topic, index)).map(|offline| Arc::clone(&offline.why))
     }
 
     /// Whether this very partition is still one of ours.
@@ -106,7 +117,7 @@ impl Partitions {
             return self.remove(topic.id, index);
         }
         let opened = self.opened(image, topic, index);
-        self.note_unopened(topic, index, opened.as_ref().err());
+        self.note_offline((topic.id, index), &topic.name, opened.as_ref().err());
         let result = opened.and_then(|partition| partition.take_up(&duty(image, assigned, self.around.me)));
         if let Err(error) = result {
             let name = &topic.name;
@@ -121,20 +132,41 @@ impl Partitions {
         let settings = TopicSettings::of(topic.id, image, &self.node);
         let key = (topic.id, Arc::clone(&topic.name), index);
         let partition = self.folders.open_partition(&self.around, key, settings)?;
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.insert((topic.id, index), Arc::clone(&partition));
+        self.table().insert((topic.id, index), Arc::clone(&partition));
+        // Its log dir may have failed, and been emptied into the offline ones, before it was in the table.
+        if let Some(why) = self.folders.why_failed(&partition) {
+            self.table().remove(&(topic.id, index));
+            return Err(PartitionError::Storage(why.to_string()));
+        }
         Ok(partition)
     }
 
-    fn note_unopened(&self, topic: &Topic, index: PartitionIndex, error: Option<&PartitionError>) {
-        let mut unopened = self.unopened.write().unwrap_or_else(PoisonError::into_inner);
-        match error {
-            Some(error) => {
-                let (name, why) = (Arc::clone(&topic.name), error.to_string().into());
-                unopened.insert((topic.id, index), Unopened { topic: name, index, why });
-            }
-            None => drop(unopened.remove(&(topic.id, index))),
+    /// Stops using the partitions of a log dir that failed. False if it was the last dir that could be used.
+    pub fn give_up_dir(&self, dir: &Path, cause: &LogError) -> bool {
+        // The dir first: who opens a partition in it meanwhile must see that, or be seen here.
+        let others_left = self.folders.fail(dir, &cause.to_string());
+        let gone: Vec<_> = self.table().extract_if(.., |_, partition| partition.log_dir() == dir).collect();
+        let cause_told = PartitionError::Storage(cause.to_string());
+        for (key, partition) in gone {
+            self.note_offline(key, &partition.name, Some(&cause_told));
+            partition.on_failed_flush(cause);
+            drop(partition.take_up(&Duty::Wait));
         }
+        others_left
+    }
+
+    fn table(&self) -> RwLockWriteGuard<'_, BTreeMap<Key, Arc<Partition>>> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_offline(&self, key: Key, name: &Arc<str>, error: Option<&PartitionError>) {
+        self.offline.send_if_modified(|offline| match error {
+            Some(error) => {
+                let now = Offline { topic: Arc::clone(name), index: key.1, why: error.to_string().into() };
+                offline.insert(key, now.clone()) != Some(now)
+            }
+            None => offline.remove(&key).is_some(),
+        });
     }
 
     fn remove_topic(&self, topic: TopicId) {
@@ -147,17 +179,17 @@ impl Partitions {
     }
 
     fn remove_all(&self, keys: RangeInclusive<Key>) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<_> = table.extract_if(keys.clone(), |_, _| true).map(|(_, partition)| partition).collect();
-        drop(table);
-        for partition in gone {
+        let gone: Vec<_> = self.table().extract_if(keys.clone(), |_, _| true).collect();
+        for (_, partition) in gone {
             // Whoever still holds it is told to look elsewhere.
             drop(partition.take_up(&Duty::Wait));
             self.remove_files(partition.topic, &partition.name, partition.index);
         }
-        let mut unopened = self.unopened.write().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<_> = unopened.extract_if(keys, |_, _| true).collect();
-        drop(unopened);
+        let mut gone = Vec::new();
+        self.offline.send_if_modified(|offline| {
+            gone = offline.extract_if(keys, |_, _| true).collect();
+            !gone.is_empty()
+        });
         gone.iter().for_each(|((topic, index), replica)| self.remove_files(*topic, &replica.topic, *index));
     }
 

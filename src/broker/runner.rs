@@ -132,7 +132,7 @@ impl Runner {
                 }
                 Errand::DiskFailed(partition, cause) => {
                     let (broker, worker) = (self.broker.clone(), Arc::clone(&self.worker));
-                    let give_up = move || broker.give_up_log_dir(&partition, &cause);
+                    let give_up = move || broker.give_up_log_dir(partition.log_dir(), &cause);
                     self.under_way.push(Box::pin(async move { worker.call(give_up).await }));
                 }
                 Errand::Upkeep(partition) => self.upkeep.ask(&partition),
@@ -206,8 +206,7 @@ async fn flush(broker: Broker, worker: Arc<dyn Worker>, partition: Arc<Partition
         match flush.run() {
             Ok(()) => partition.flushed(&flush),
             Err(error) => {
-                partition.on_failed_flush(&error);
-                broker.give_up_log_dir(&partition, &error);
+                broker.give_up_log_dir(partition.log_dir(), &error);
                 return Err(error.to_string());
             }
         }

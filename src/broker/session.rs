@@ -16,12 +16,12 @@ use super::Broker;
 use super::link::{SubmitError, client};
 use super::witness::Witness;
 use crate::base::executor::Task;
-use crate::base::ids::{BrokerEpoch, NodeId};
+use crate::base::ids::{BrokerEpoch, DirectoryId, NodeId, PartitionIndex, TopicId};
 use crate::base::limits::{
     COMMAND_PATIENCE_MS, CONTROLLER_DOUBT_MS, CONTROLLER_RETRY_MS, FEED_SILENCE_MS_MAX, HEARTBEAT_MS,
     SESSION_MESSAGES_QUEUE_MAX,
 };
-use crate::controller::{Command, Register, Reply, Unfence};
+use crate::controller::{Command, Register, Reply, TakeOffline, Unfence};
 use crate::metadata::Image;
 use crate::metadata::nodes::{Node, Registration};
 use crate::metadata::record::Origin;
@@ -40,6 +40,19 @@ pub struct Joining {
     pub disown: Note,
 }
 
+impl Joining {
+    /// With the disks that this node has. If one is missing the next time, everything this node had is in doubt.
+    pub(super) fn with_disks(mut self, ids: impl Iterator<Item = DirectoryId>) -> Self {
+        let known = &mut self.registration.directories;
+        for id in ids {
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+        self
+    }
+}
+
 /// Notes a registration. Waits for the disk.
 pub type Note = Arc<dyn Fn(BrokerEpoch) -> io::Result<()> + Send + Sync>;
 
@@ -52,9 +65,14 @@ pub(super) async fn keep(broker: Broker, joining: Joining) {
         warn!(event = "broker.not_noted", %error, "this registration could not be noted on the disk");
     }
     broker.0.epoch.send_replace(Some(epoch));
+    if broker.0.folders.any_failed() {
+        let broker = broker.clone();
+        broker.0.openers[0].clone().call(move || broker.disown()).await;
+    }
     info!(event = "broker.registered", node = %broker.node(), %epoch, "this broker is registered");
     let mut sessions: BTreeMap<String, Task> = BTreeMap::new();
     let (mut images, mut was_in) = (broker.0.image.subscribe(), false);
+    let mut offline = broker.0.partitions.watch_offline();
     let mut stopping = broker.0.stopping.subscribe();
     loop {
         for address in broker.0.link.addresses() {
@@ -63,8 +81,16 @@ pub(super) async fn keep(broker: Broker, joining: Joining) {
             sessions.entry(address).or_insert_with(start);
         }
         let news = async {
-            match ask_to_be_let_in(&broker, epoch, &mut was_in).await {
-                Ok(()) => images.changed().await,
+            // One image for both: what this broker asks to be let in with, it has told the truth about.
+            let image = broker.image();
+            let told = tell_of_offline(&broker, &image, epoch).await;
+            let done = if told.is_ok() { ask_to_be_let_in(&broker, &image, epoch, &mut was_in).await } else { told };
+            match done {
+                Ok(()) => tokio::select! {
+                    biased;
+                    changed = offline.changed() => changed,
+                    changed = images.changed() => changed,
+                },
                 Err(error) => {
                     info!(event = "broker.waits", %error, "this broker was not let in yet");
                     sleep(Duration::from_millis(CONTROLLER_RETRY_MS)).await;
@@ -113,21 +139,38 @@ async fn register(broker: &Broker, joining: &Joining) -> BrokerEpoch {
     }
 }
 
+/// Replicas that this broker cannot use must not count as in sync, nor be chosen to lead.
+async fn tell_of_offline(broker: &Broker, image: &Image, epoch: BrokerEpoch) -> Result<(), SubmitError> {
+    let is_known = |topic: TopicId, index: PartitionIndex| {
+        let assigned = image.topics().get(topic).and_then(|topic| topic.partition(index));
+        assigned.is_none_or(|it| it.only(broker.node()).is_subset_of(it.state.offline))
+    };
+    let mut replicas = broker.0.partitions.offline_keys();
+    replicas.retain(|(topic, index)| !is_known(*topic, *index));
+    if replicas.is_empty() {
+        return Ok(());
+    }
+    warn!(event = "broker.offline", replicas = replicas.len(), "replicas are offline here; others are to lead them");
+    let request = Command::TakeOffline(TakeOffline { node: broker.node(), epoch, replicas });
+    broker.submit(&request, &itself("TakeOffline"), Duration::from_millis(COMMAND_PATIENCE_MS)).await.map(drop)
+}
+
 /// A fenced broker that has caught up with its own registration asks to lead and follow. One that did before waits
 /// until the active controller hears it again: let in unheard, it would be fenced again at once.
-async fn ask_to_be_let_in(broker: &Broker, epoch: BrokerEpoch, was_in: &mut bool) -> Result<(), SubmitError> {
-    let is_fenced = |image: &Image| {
-        let me = image.nodes().get(broker.node()).filter(|me| me.epoch == epoch);
-        me.map(Node::is_fenced)
-    };
-    let now = is_fenced(&broker.image());
-    *was_in |= now == Some(false);
-    if now == Some(true) && *was_in {
-        broker.0.around.lease.renewed().await;
-    }
-    let image = broker.image();
-    if is_fenced(&image) != Some(true) {
+async fn ask_to_be_let_in(
+    broker: &Broker,
+    image: &Image,
+    epoch: BrokerEpoch,
+    was_in: &mut bool,
+) -> Result<(), SubmitError> {
+    let me = image.nodes().get(broker.node()).filter(|me| me.epoch == epoch);
+    let is_fenced = me.map(Node::is_fenced);
+    *was_in |= is_fenced == Some(false);
+    if is_fenced != Some(true) {
         return Ok(());
+    }
+    if *was_in {
+        broker.0.around.lease.renewed().await;
     }
     let request = Command::Unfence(Unfence { node: broker.node(), epoch, applied: image.applied() });
     broker.0.link.submit(&request, &itself("Unfence"), Duration::from_millis(COMMAND_PATIENCE_MS)).await.map(drop)

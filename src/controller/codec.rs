@@ -7,7 +7,7 @@ use super::{
     AlterConfigs, AlterPartition, AlterPartitions, AlteredConfig, AlteredPartition, Command, ConfigAlteration,
     ConfigOperation, ConfigTarget, CreatePartitions, CreateTopics, CreatedTopic, DeleteTopics, DeletedTopic,
     ElectLeaders, ElectedLeader, ElectionKind, GrownTopic, IsrMember, MorePartitions, NewTopic, ProducerIdBlock,
-    Refusal, Refused, Register, Reply, TopicName, TopicShape, Unfence,
+    Refusal, Refused, Register, Reply, TakeOffline, TopicName, TopicShape, Unfence,
 };
 use crate::base::ids::{
     BrokerEpoch, ClusterId, DirectoryId, LeaderEpoch, MetadataIndex, NodeId, PartitionEpoch, PartitionIndex,
@@ -41,6 +41,7 @@ pub fn encode_command(command: &Command) -> Option<Asked> {
         }
         Command::Drain { node, draining } => Asked::Drain(proto::Drain { node_id: node.0, draining: *draining }),
         Command::Remove { node } => Asked::Remove(proto::Remove { node_id: node.0 }),
+        Command::TakeOffline(it) => Asked::TakeOffline(encode_take_offline(it)),
         Command::CreateTopics(it) => Asked::CreateTopics(proto::CreateTopics {
             topics: it.topics.iter().map(encode_new_topic).collect(),
             validate_only: it.validate_only,
@@ -81,6 +82,7 @@ pub fn decode_command(command: Option<Asked>) -> Result<Command, Malformed> {
         Asked::ShutDown(it) => Command::ShutDown { node: NodeId(it.node_id), epoch: BrokerEpoch(it.broker_epoch) },
         Asked::Drain(it) => Command::Drain { node: NodeId(it.node_id), draining: it.draining },
         Asked::Remove(it) => Command::Remove { node: NodeId(it.node_id) },
+        Asked::TakeOffline(it) => Command::TakeOffline(decode_take_offline(it)?),
         Asked::CreateTopics(it) => {
             let topics = it.topics.into_iter().map(decode_new_topic).collect::<Result<_, _>>()?;
             Command::CreateTopics(CreateTopics { topics, validate_only: it.validate_only })
@@ -219,6 +221,27 @@ fn decode_register(it: proto::Register) -> Result<Register, Malformed> {
         previous_epoch: it.previous_epoch.map(BrokerEpoch),
         registration: decode_registration(registration)?,
     })
+}
+
+fn encode_take_offline(it: &TakeOffline) -> proto::TakeOffline {
+    let topic = |of: &[(TopicId, PartitionIndex)]| proto::OfflineReplicas {
+        topic_id: id(of[0].0.0),
+        partitions: of.iter().map(|(_, index)| index.0).collect(),
+    };
+    proto::TakeOffline {
+        node_id: it.node.0,
+        broker_epoch: it.epoch.0,
+        topics: it.replicas.chunk_by(|one, next| one.0 == next.0).map(topic).collect(),
+    }
+}
+
+fn decode_take_offline(it: proto::TakeOffline) -> Result<TakeOffline, Malformed> {
+    let mut replicas = Vec::new();
+    for of in it.topics {
+        let topic = topic(&of.topic_id)?;
+        replicas.extend(of.partitions.into_iter().map(|index| (topic, PartitionIndex(index))));
+    }
+    Ok(TakeOffline { node: NodeId(it.node_id), epoch: BrokerEpoch(it.broker_epoch), replicas })
 }
 
 fn encode_new_topic(it: &NewTopic) -> proto::NewTopic {
@@ -367,6 +390,7 @@ fn encode_partition(it: &Partition) -> proto::Partition {
         replicas: node_ids(&it.replicas),
         isr: state.isr.0,
         elr: state.elr.0,
+        offline: state.offline.0,
         leader: state.leader.map(|node| node.0),
         last_known_leader: state.last_known_leader.map(|node| node.0),
         leader_epoch: state.leader_epoch.0,
@@ -379,6 +403,7 @@ fn decode_partition(it: proto::Partition) -> Partition {
     let state = PartitionState {
         isr: ReplicaSet(it.isr),
         elr: ReplicaSet(it.elr),
+        offline: ReplicaSet(it.offline),
         leader: it.leader.map(NodeId),
         last_known_leader: it.last_known_leader.map(NodeId),
         leader_epoch: LeaderEpoch(it.leader_epoch),

@@ -14,7 +14,7 @@
 //!   6  nobody; the leader is remembered
 //! ```
 //!
-//! Able is who is registered and active; of several, one that is not being drained. A leader that is to move (it is
+//! Able is who is registered, active and not offline; of several, one that is not being drained. A leader that is to move (it is
 //! drained or shuts down) comes after the others of the ISR.
 
 use super::draft::{Changes, Draft};
@@ -33,6 +33,7 @@ pub(super) struct Plan {
     pub lost: ReplicaSet,
     /// Whether they may have lost all, so that not even the last known leader counts.
     pub wiped: bool,
+    pub offline: ReplicaSet,
     pub recovery: Recovery,
     pub election: Election,
 }
@@ -53,8 +54,8 @@ pub(super) enum Election {
 impl Plan {
     /// Nothing changes but the world around the partition.
     pub fn same(partition: &Partition, election: Election) -> Self {
-        let PartitionState { isr, recovery, .. } = partition.state;
-        Self { isr, lost: ReplicaSet::EMPTY, wiped: false, recovery, election }
+        let PartitionState { isr, offline, recovery, .. } = partition.state;
+        Self { isr, lost: ReplicaSet::EMPTY, wiped: false, offline, recovery, election }
     }
 }
 
@@ -93,7 +94,7 @@ impl<'a> Judge<'a> {
     /// The state that follows from a plan; none if nothing changes.
     pub fn settle(&self, partition: &Partition, plan: &Plan) -> Option<PartitionState> {
         let old = &partition.state;
-        let mut new = PartitionState { isr: plan.isr, recovery: plan.recovery, ..*old };
+        let mut new = PartitionState { isr: plan.isr, offline: plan.offline, recovery: plan.recovery, ..*old };
         new.elr = old.elr.without(plan.lost).without(plan.isr);
         let clean = self.elect(partition, &mut new, plan.election);
         if plan.wiped && new.last_known_leader.is_some_and(|node| partition.only(node) == plan.lost) {
@@ -117,7 +118,7 @@ impl<'a> Judge<'a> {
 
     /// Finds a leader for `new`, whose ISR and ELR are as planned. False if it may lack committed records.
     fn elect(&self, partition: &Partition, new: &mut PartitionState, election: Election) -> bool {
-        let able = self.able(partition);
+        let able = self.able(partition, new.offline);
         if let Some(place) = in_sync(partition, new, election, &able) {
             lead(partition, new, place);
             return true;
@@ -163,9 +164,9 @@ impl<'a> Judge<'a> {
         if self.unclean || election == Election::Unclean { first(able.active, able) } else { None }
     }
 
-    fn able(&self, partition: &Partition) -> Able {
+    fn able(&self, partition: &Partition, offline: ReplicaSet) -> Able {
         let mut able = Able { serving: ReplicaSet::EMPTY, active: ReplicaSet::EMPTY, willing: ReplicaSet::EMPTY };
-        for (place, node) in partition.replicas.iter().enumerate() {
+        for (place, node) in partition.replicas.iter().enumerate().filter(|(place, _)| !offline.has(*place)) {
             let Some(node) = self.image.nodes().get(*node) else { continue };
             let it = ReplicaSet::at(place);
             if node.state != NodeState::Fenced {
@@ -211,12 +212,16 @@ fn nobody_leads(new: &mut PartitionState) {
 }
 
 /// Settles every partition that has a replica on this node, each by a plan of its own.
-pub(super) fn settle_hosted(draft: &mut Draft<'_>, node: NodeId, plan: impl Fn(TopicId, &Partition) -> Option<Plan>) {
+pub(super) fn settle_hosted(
+    draft: &mut Draft<'_>,
+    node: NodeId,
+    plan: impl Fn(TopicId, PartitionIndex, &Partition) -> Option<Plan>,
+) {
     let mut changes = Changes::default();
     let image = draft.image();
     let mut judge: Option<Judge<'_>> = None;
     for (topic, index, partition) in image.topics().hosted_by(node) {
-        let Some(plan) = plan(topic.id, partition) else { continue };
+        let Some(plan) = plan(topic.id, index, partition) else { continue };
         let judge = match &mut judge {
             Some(judge) if judge.topic == topic.id => judge,
             other => other.insert(Judge::of(image, topic.id)),

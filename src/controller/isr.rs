@@ -6,8 +6,8 @@
 //! - FENCED_LEADER_EPOCH: there is another leader. Definitive: the old one stops asking;
 //! - INVALID_REQUEST: it does not lead, or its ISR makes no sense;
 //! - INVALID_UPDATE_VERSION: the partition has changed since; the leader reads the news and asks again from there;
-//! - INELIGIBLE_REPLICA: a member is fenced, shutting down or of another run (KIP-903): what was known of its log
-//!   may no longer be so;
+//! - INELIGIBLE_REPLICA: a member is fenced, shutting down, offline or of another run (KIP-903): what was known of its
+//!   log may no longer be so;
 //! - NEW_LEADER_ELECTED: done, and the leader is on its way out, so that somebody who joined leads now.
 
 use super::draft::{Changes, Draft};
@@ -134,6 +134,9 @@ fn check_member(draft: &Draft<'_>, partition: &Partition, member: IsrMember) -> 
             format!("node {node} is registered with epoch {}, not {epoch}", known.epoch)
         }
         Some(known) if known.is_fenced() => format!("node {node} is fenced"),
+        Some(_) if partition.only(node).and(partition.state.offline) != ReplicaSet::EMPTY => {
+            format!("node {node} has said that its replica is offline")
+        }
         Some(known) if joins && known.state == NodeState::ShuttingDown => format!("node {node} is shutting down"),
         Some(_) => return Ok(()),
     };

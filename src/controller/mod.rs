@@ -16,6 +16,7 @@
 //! - R11: a smaller or larger ISR leaves the leader epoch alone; another leader does not;
 //! - R12: whoever is fenced leaves every ISR, into the ELR where the ISR falls below min ISR; the next leader is the
 //!   first able replica of the ISR, else of the ELR, else nobody until the last known leader returns.
+//!   A replica that is offline leaves both, since nobody knows what is left of it.
 //!
 //! Reading order: refusals and drafts, elections (the heart), then one noun after the other; `liveness` decides by
 //! evidence and time when a node is to be fenced; `codec` is how brokers ask.
@@ -30,6 +31,7 @@ mod isr;
 
 mod founding;
 mod nodes;
+mod offline;
 
 mod configs;
 mod partitions;
@@ -49,6 +51,7 @@ pub use elections::{ElectLeaders, ElectedLeader, ElectionKind};
 pub use founding::Found;
 pub use isr::{AlterPartition, AlterPartitions, AlteredPartition, IsrMember};
 pub use nodes::{Fence, Register, Unfence};
+pub use offline::TakeOffline;
 pub use partitions::{CreatePartitions, GrownTopic, MorePartitions};
 pub use producer_ids::ProducerIdBlock;
 pub use refusal::{Refusal, Refused};
@@ -89,6 +92,7 @@ pub enum Command {
     Remove {
         node: NodeId,
     },
+    TakeOffline(TakeOffline),
 
     CreateTopics(CreateTopics),
     DeleteTopics(DeleteTopics),
@@ -197,6 +201,7 @@ fn judge(draft: &mut Draft<'_>, command: &Command) -> Result<Reply, Refused> {
         }
         Command::Drain { node, draining } => nodes::drain(draft, *node, *draining).map(|()| Reply::Done),
         Command::Remove { node } => nodes::remove(draft, *node).map(|()| Reply::Done),
+        Command::TakeOffline(request) => offline::take_offline(draft, request).map(|()| Reply::Done),
         Command::CreateTopics(request) => topics::create(draft, request).map(Reply::CreatedTopics),
         Command::DeleteTopics(request) => Ok(Reply::DeletedTopics(topics::delete(draft, request))),
         Command::CreatePartitions(request) => Ok(Reply::GrownTopics(partitions::create(draft, request))),

@@ -122,12 +122,13 @@ fn replace(draft: &mut Draft<'_>, before: &Node, registration: &Registration) {
     let wiped = before.registration.directories.iter().any(|it| !registration.directories.contains(it));
     let crashed = registration.boot == Boot::MachineCrash;
     let configs = draft.image().configs().clone();
-    settle_hosted(draft, node, |topic, partition| {
+    settle_hosted(draft, node, |topic, _, partition| {
         let own = partition.only(node);
         let lost = wiped || crashed && !configs.commits_are_synced(topic);
         let lost = if lost { own } else { ReplicaSet::EMPTY };
         let isr = partition.state.isr.without(own);
-        Some(Plan { isr, lost, wiped, ..Plan::same(partition, Election::Keep) })
+        let offline = partition.state.offline.without(own);
+        Some(Plan { isr, lost, wiped, offline, ..Plan::same(partition, Election::Keep) })
     });
 }
 
@@ -142,7 +143,7 @@ pub(super) fn unfence(draft: &mut Draft<'_>, request: &Unfence) -> Result<bool, 
         return Ok(false);
     }
     draft.record(Fact::NodeUnfenced { node, epoch });
-    settle_hosted(draft, node, |_, partition| {
+    settle_hosted(draft, node, |_, _, partition| {
         partition.state.leader.is_none().then(|| Plan::same(partition, Election::Keep))
     });
     Ok(true)
@@ -155,7 +156,7 @@ pub(super) fn fence(draft: &mut Draft<'_>, request: &Fence) -> Result<(), Refuse
         return Ok(());
     }
     draft.record(Fact::NodeFenced { node, epoch });
-    settle_hosted(draft, node, |_, partition| {
+    settle_hosted(draft, node, |_, _, partition| {
         let isr = partition.state.isr.without(partition.only(node));
         (isr != partition.state.isr).then(|| Plan { isr, ..Plan::same(partition, Election::Keep) })
     });
@@ -170,7 +171,7 @@ pub(super) fn shut_down(draft: &mut Draft<'_>, node: NodeId, epoch: BrokerEpoch)
         NodeState::Active => {
             draft.record(Fact::NodeShuttingDown { node, epoch });
             let nodes = draft.image().nodes().clone();
-            settle_hosted(draft, node, |_, partition| {
+            settle_hosted(draft, node, |_, _, partition| {
                 let isr = partition.state.isr.without(partition.only(node));
                 let others = partition.members(isr).any(|other| nodes.is_active(other));
                 (others && isr != partition.state.isr).then(|| Plan { isr, ..Plan::same(partition, Election::Keep) })
@@ -187,7 +188,7 @@ pub(super) fn drain(draft: &mut Draft<'_>, node: NodeId, draining: bool) -> Resu
     }
     draft.record(Fact::NodeDraining { node, draining });
     if draining {
-        settle_hosted(draft, node, |_, partition| {
+        settle_hosted(draft, node, |_, _, partition| {
             (partition.state.leader == Some(node)).then(|| Plan::same(partition, Election::Move))
         });
     }

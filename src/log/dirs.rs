@@ -61,7 +61,12 @@ impl LogDir {
     /// Opens the folder, which is made if it is not there.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, LogError> {
         disk.create_folder(path).map_err(LogError::io(path))?;
-        Ok(Self { disk, path: path.into() })
+        Ok(Self::at(disk, path))
+    }
+
+    /// The folder, whether it is there or not.
+    pub fn at(disk: Arc<dyn Disk>, path: &Path) -> Self {
+        Self { disk, path: path.into() }
     }
 
     pub fn path(&self) -> &Path {

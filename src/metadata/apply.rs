@@ -229,6 +229,8 @@ fn check(partition: &Partition) -> Result<(), Impossible> {
     let all = super::partitions::ReplicaSet::first(replicas.len());
     require(state.isr.is_subset_of(all) && state.elr.is_subset_of(all), "the ISR or ELR holds more than the replicas")?;
     require(state.isr.and(state.elr).is_empty(), "a replica is both in the ISR and in the ELR")?;
+    require(state.offline.is_subset_of(all), "more is offline than there are replicas")?;
+    require(state.offline.and(state.isr.with(state.elr)).is_empty(), "an offline replica is in the ISR or in the ELR")?;
     let led_from_isr = state.leader.is_none_or(|leader| !partition.only(leader).and(state.isr).is_empty());
     require(led_from_isr, "the leader is not in the ISR")
 }

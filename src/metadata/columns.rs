@@ -68,6 +68,7 @@ fn encode_states<'a>(states: impl Iterator<Item = &'a PartitionState> + Clone) -
     proto::PartitionStates {
         isr: column(states.clone().map(|it| it.isr.0), 0),
         elr: column(states.clone().map(|it| it.elr.0), 0),
+        offline: column(states.clone().map(|it| it.offline.0), 0),
         leader: column(states.clone().map(|it| node(it.leader)), NOBODY),
         last_known_leader: column(states.clone().map(|it| node(it.last_known_leader)), NOBODY),
         leader_epoch: column(states.clone().map(|it| it.leader_epoch.0 as u32), 0),
@@ -80,6 +81,7 @@ fn decode_states(states: Option<proto::PartitionStates>, count: usize) -> Result
     let it = states.ok_or(Malformed::Missing("states"))?;
     let isr = fill(it.isr, 0, count, "states.isr")?;
     let elr = fill(it.elr, 0, count, "states.elr")?;
+    let offline = fill(it.offline, 0, count, "states.offline")?;
     let leader = fill(it.leader, NOBODY, count, "states.leader")?;
     let last_known_leader = fill(it.last_known_leader, NOBODY, count, "states.last_known_leader")?;
     let leader_epoch = fill(it.leader_epoch, 0, count, "states.leader_epoch")?;
@@ -90,6 +92,7 @@ fn decode_states(states: Option<proto::PartitionStates>, count: usize) -> Result
         Ok(PartitionState {
             isr: ReplicaSet(isr[row]),
             elr: ReplicaSet(elr[row]),
+            offline: ReplicaSet(offline[row]),
             leader: node(leader[row]),
             last_known_leader: node(last_known_leader[row]),
             leader_epoch: LeaderEpoch(epoch(leader_epoch[row], "states.leader_epoch")?),

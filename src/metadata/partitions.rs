@@ -1,6 +1,6 @@
 //! One partition: its replicas, who of them is in sync, who leads.
 //!
-//! Invariants: ISR and ELR are subsets of the replicas and do not overlap; a leader is in the ISR.
+//! Invariants: ISR, ELR and the offline ones are subsets of the replicas and do not overlap; a leader is in the ISR.
 
 use crate::base::ids::{LeaderEpoch, NodeId, PartitionEpoch};
 use std::fmt;
@@ -25,6 +25,9 @@ pub struct PartitionState {
     /// Eligible leader replicas (KIP-966): not in sync, but nothing committed is missing on them, because nothing is
     /// committed while the ISR is below `min.insync.replicas`.
     pub elr: ReplicaSet,
+    /// Replicas that their nodes cannot read or write: a disk failed, or a log is damaged. They take no part until
+    /// their node registers anew.
+    pub offline: ReplicaSet,
     pub leader: Option<NodeId>,
     /// Who led last, while nobody does.
     pub last_known_leader: Option<NodeId>,

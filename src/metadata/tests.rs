@@ -60,7 +60,8 @@ fn history() -> Vec<Fact> {
     let (gone, gone_epoch) = node(4);
     let shrunk = PartitionState {
         isr: ReplicaSet(0b10),
-        elr: ReplicaSet(0b101),
+        elr: ReplicaSet(0b001),
+        offline: ReplicaSet(0b100),
         leader: Some(NodeId(2)),
         leader_epoch: LeaderEpoch(1),
         partition_epoch: PartitionEpoch(1),
@@ -70,6 +71,7 @@ fn history() -> Vec<Fact> {
     let abandoned = PartitionState {
         isr: ReplicaSet::EMPTY,
         elr: ReplicaSet(0b111),
+        offline: ReplicaSet::EMPTY,
         leader: None,
         leader_epoch: LeaderEpoch(2),
         partition_epoch: PartitionEpoch(2),

@@ -35,7 +35,8 @@ struct Node {
 }
 
 impl Cluster {
-    /// Starts `size` nodes that form one cluster, and waits until every one of them serves clients.
+    /// Starts `size` nodes that form one cluster, and waits until every one of them serves clients. In a setting,
+    /// `{data}` is the folder of the node.
     pub fn start(size: usize, settings: &[&str]) -> Self {
         let node = |_| Node { kafka: free_address(), peer: free_address(), admin: free_address(), server: None };
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -127,12 +128,12 @@ impl Cluster {
             .env_remove("DOHLE_TEST_SERVER");
         command.args(["server", "--log", "json", "--listen", &node.kafka]);
         command.args(["--peer-listen", &node.peer, "--admin-listen", &node.admin]);
-        command.arg("--data-dir").arg(directory);
+        command.arg("--data-dir").arg(&directory);
         if seeds.len() > 1 {
             command.args(["--seeds", &seeds.join(",")]);
         }
         for setting in &self.settings {
-            command.args(["--set", setting]);
+            command.args(["--set", &setting.replace("{data}", directory.to_str().unwrap())]);
         }
         self.node(id).server = Some(Server::start(&format!("node {id}"), &mut command));
     }
@@ -162,7 +163,8 @@ impl Cluster {
         &mut self.nodes[id - 1]
     }
 
-    fn data_directory(&self, id: usize) -> PathBuf {
+    /// The folder of a node.
+    pub fn data_directory(&self, id: usize) -> PathBuf {
         self.folder.path().join(id.to_string())
     }
 }

@@ -19,7 +19,7 @@ mod producers;
 mod upkeep;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -246,6 +246,11 @@ impl Partition {
         };
         after.carry_out(&self.around.errands);
         result
+    }
+
+    /// The log dir that its folder is in.
+    pub fn log_dir(&self) -> &Path {
+        self.folder.parent().expect("a partition's folder is in a log dir")
     }
 
     /// Takes up what metadata says. Calling it again with the same duty changes nothing.

@@ -76,8 +76,8 @@ pub(super) fn text(status: &ClusterStatus) -> String {
     facts.row(["  under-replicated".into(), counts.under_replicated.to_string()]);
     facts.row(["  under min ISR".into(), counts.under_min_isr.to_string()]);
     facts.row(["  offline".into(), counts.offline.to_string()]);
-    for replica in &status.unopened {
-        facts.row(["  not opened".into(), format!("{}-{}: {}", replica.topic, replica.partition, replica.why)]);
+    for replica in &status.offline_replicas {
+        facts.row(["  offline here".into(), format!("{}-{}: {}", replica.topic, replica.partition, replica.why)]);
     }
     format!("{}\n{}", facts.text(), node_table(&status.nodes))
 }

@@ -57,6 +57,7 @@ fn orders() -> proto::Topic {
         replicas: vec![1, 2, 3],
         isr: isr.into(),
         elr: elr.into(),
+        offline: if partition == 0 { vec![] } else { vec![3] },
     };
     proto::Topic {
         summary: Some(proto::TopicSummary {
@@ -66,7 +67,7 @@ fn orders() -> proto::Topic {
             is_internal: false,
             partitions: Some(proto::PartitionCounts { total: 2, under_replicated: 1, under_min_isr: 1, offline: 1 }),
         }),
-        partitions: vec![partition(0, Some(1), &[1, 2, 3], &[]), partition(1, None, &[], &[2, 3])],
+        partitions: vec![partition(0, Some(1), &[1, 2, 3], &[]), partition(1, None, &[], &[2])],
         configs: [("retention.ms".to_owned(), "1000".to_owned())].into(),
     }
 }
@@ -142,7 +143,11 @@ fn a_cluster_as_text() {
         nodes: vec![node(1), second],
         topics: 3,
         partitions: Some(proto::PartitionCounts { total: 12, under_replicated: 4, under_min_isr: 1, offline: 0 }),
-        unopened: vec![proto::UnopenedReplica { topic: "orders".into(), partition: 4, why: "it is damaged".into() }],
+        offline_replicas: vec![proto::OfflineReplica {
+            topic: "orders".into(),
+            partition: 4,
+            why: "it is damaged".into(),
+        }],
     };
     let expected = "\
 cluster             TWtVM09FVkJOVGN3TlRKRQ
@@ -153,7 +158,7 @@ partitions          12
   under-replicated  4
   under min ISR     1
   offline           0
-  not opened        orders-4: it is damaged
+  offline here      orders-4: it is damaged
 
 NODE  STATE            ROLES              KAFKA        PEER         ADMIN        RACK    REPLICAS  LEADS
 1     active           controller,broker  node-1:9092  node-1:9093  node-1:9094  -       12        4
@@ -196,9 +201,9 @@ partitions          2
 replication factor  3
 config              retention.ms=1000
 
-PARTITION  LEADER  EPOCH  REPLICAS  ISR    ELR
-0          1       5      1,2,3     1,2,3  -
-1          none    5      1,2,3     -      2,3
+PARTITION  LEADER  EPOCH  REPLICAS  ISR    ELR  OFFLINE
+0          1       5      1,2,3     1,2,3  -    -
+1          none    5      1,2,3     -      2    3
 ";
     assert_eq!(topics::text(&orders()), expected);
     let expected = "\

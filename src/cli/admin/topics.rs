@@ -35,7 +35,8 @@ pub(in crate::cli) enum TopicCommand {
     /// One topic: its partitions, who leads them, who is in sync
     #[command(
         after_help = "Epochs count leaders. ISR: replicas that have everything that is committed. ELR: replicas \
-that are not in sync\nbut lack nothing that is committed, so that they may lead too.
+that are not in sync\nbut lack nothing that is committed, so that they may lead too. OFFLINE: replicas whose nodes \
+cannot use them, because\na disk failed or a log is damaged; `dohle cluster status` on such a node says why.
 
 Examples:
   dohle topic describe orders
@@ -163,7 +164,7 @@ pub(super) fn text(topic: &Topic) -> String {
     for (key, value) in &topic.configs {
         facts.row(["config".into(), format!("{key}={value}")]);
     }
-    let mut partitions = Table::headed(["PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "ELR"]);
+    let mut partitions = Table::headed(["PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "ELR", "OFFLINE"]);
     for partition in &topic.partitions {
         partitions.row([
             partition.partition.to_string(),
@@ -172,6 +173,7 @@ pub(super) fn text(topic: &Topic) -> String {
             listed(&partition.replicas),
             listed(&partition.isr),
             listed(&partition.elr),
+            listed(&partition.offline),
         ]);
     }
     format!("{}\n{}", facts.text(), partitions.text())

@@ -22,9 +22,9 @@ pub(super) fn missing(status: &ClusterStatus) -> Option<String> {
     if let Some(node) = status.nodes.iter().find(|node| node.is_broker && node.state() != NodeState::Active) {
         return Some(format!("node {} is {}", node.node_id, words::node_state(node.state)));
     }
-    if let Some(replica) = status.unopened.first() {
+    if let Some(replica) = status.offline_replicas.first() {
         let (topic, partition) = (&replica.topic, replica.partition);
-        return Some(format!("the replica of {topic}-{partition} on node {} cannot be opened", status.answered_by()));
+        return Some(format!("the replica of {topic}-{partition} on node {} cannot be used", status.answered_by()));
     }
     let counts = status.partitions.unwrap_or_default();
     match (counts.offline, counts.under_replicated) {
@@ -69,7 +69,7 @@ pub(super) async fn status(address: &str, world: &World) -> Result<ClusterStatus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::admin::{Controller, Node, PartitionCounts, UnopenedReplica};
+    use crate::rpc::admin::{Controller, Node, OfflineReplica, PartitionCounts};
 
     fn whole() -> ClusterStatus {
         let node = |node_id| Node { node_id, is_broker: true, state: NodeState::Active.into(), ..Node::default() };
@@ -90,8 +90,9 @@ mod tests {
 
         let mut damaged = whole();
         damaged.answered_by = Some(2);
-        damaged.unopened = vec![UnopenedReplica { topic: "orders".into(), partition: 4, ..UnopenedReplica::default() }];
-        assert_eq!(missing(&damaged).as_deref(), Some("the replica of orders-4 on node 2 cannot be opened"));
+        damaged.offline_replicas =
+            vec![OfflineReplica { topic: "orders".into(), partition: 4, ..OfflineReplica::default() }];
+        assert_eq!(missing(&damaged).as_deref(), Some("the replica of orders-4 on node 2 cannot be used"));
 
         let mut fenced = whole();
         fenced.nodes[1].set_state(NodeState::Fenced);

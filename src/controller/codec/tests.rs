@@ -47,6 +47,8 @@ fn commands() -> Vec<Command> {
     let resources = targets.map(|target| ConfigAlteration { target, operations: operations.clone(), replaces: true });
     let more = |assignments| MorePartitions { name: "a".to_owned(), count: 5, assignments };
     let all = vec![(String::from("a"), PartitionIndex(2))];
+    let other = TopicId(Uuid([8; 16]));
+    let offline = [(TOPIC, 0), (TOPIC, 2), (other, 1)].map(|(topic, index)| (topic, PartitionIndex(index))).into();
     vec![
         Command::AllocateNodeId { directory: DirectoryId(Uuid([9; 16])) },
         Command::Register(Register {
@@ -59,6 +61,7 @@ fn commands() -> Vec<Command> {
         Command::ShutDown { node, epoch },
         Command::Drain { node, draining: true },
         Command::Remove { node },
+        Command::TakeOffline(TakeOffline { node, epoch, replicas: offline }),
         Command::CreateTopics(CreateTopics { topics: vec![new_topic, NewTopic::default()], validate_only: true }),
         Command::DeleteTopics(DeleteTopics { topics: vec![TopicName::Name("a".to_owned()), TopicName::Id(TOPIC)] }),
         Command::CreatePartitions(CreatePartitions {
@@ -90,7 +93,8 @@ fn replies() -> Vec<Result<Reply, Refused>> {
     let shape = TopicShape { id: TOPIC, partitions: 3, replication_factor: 2 };
     let state = PartitionState {
         isr: ReplicaSet(0b101),
-        elr: ReplicaSet(0b010),
+        elr: ReplicaSet::EMPTY,
+        offline: ReplicaSet(0b010),
         leader: Some(NodeId(0)),
         last_known_leader: Some(NodeId(2)),
         leader_epoch: LeaderEpoch(4),

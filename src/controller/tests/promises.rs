@@ -48,6 +48,11 @@ impl Promises {
     /// The replicas that may just have lost their logs' ends.
     fn lose(&mut self, before: &Image, after: &Image, key: Key, old: &Partition, command: &Command) -> ReplicaSet {
         let none = ReplicaSet::EMPTY;
+        if let Command::TakeOffline(request) = command {
+            let is_meant = before.nodes().get(request.node).is_some_and(|node| node.epoch == request.epoch)
+                && request.replicas.contains(&key);
+            return if is_meant { self.forget(key, old.only(request.node)) } else { none };
+        }
         let Command::Register(request) = command else { return none };
         let (Some(was), Some(is)) = (before.nodes().get(request.node), after.nodes().get(request.node)) else {
             return none;
@@ -62,9 +67,13 @@ impl Promises {
         } else if !crashed || before.configs().commits_are_synced(key.0) {
             return none;
         }
+        self.forget(key, own)
+    }
+
+    fn forget(&mut self, key: Key, replicas: ReplicaSet) -> ReplicaSet {
         let complete = self.complete.entry(key).or_default();
-        *complete = complete.without(own);
-        own
+        *complete = complete.without(replicas);
+        replicas
     }
 
     /// A leader has everything that is committed, or the rules allow that it lacks some.
@@ -126,6 +135,7 @@ fn check_shape(image: &Image, partition: &Partition, min_isr: usize) {
     match state.leader {
         Some(leader) => assert!(partition.isr().any(|node| node == leader), "led from outside: {partition:?}"),
         None => {
+            assert!(state.offline.and(state.isr.with(state.elr)).is_empty(), "offline, and counted on: {partition:?}");
             let mut able = partition.members(state.isr.with(state.elr)).filter(|node| image.nodes().is_active(*node));
             assert_eq!(able.next(), None, "nobody leads, but somebody could: {partition:?}");
         }

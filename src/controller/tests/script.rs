@@ -148,6 +148,7 @@ impl Stage {
             "drain" => Command::Drain { node: words.node(), draining: true },
             "undrain" => Command::Drain { node: words.node(), draining: false },
             "remove" => Command::Remove { node: words.node() },
+            "offline" => self.take_offline(words),
             "create" => self.create(words),
             "delete" => Command::DeleteTopics(DeleteTopics { topics: self.names(words) }),
             "grow" => self.grow(words),
@@ -179,6 +180,14 @@ impl Stage {
         let previous_epoch = words.number("previous").map(BrokerEpoch).or(before);
         let cluster = words.named.get("cluster").map_or(CLUSTER, |cluster| ClusterId(text_id(cluster)));
         Register { cluster, node, previous_epoch, registration: it }
+    }
+
+    fn take_offline(&self, words: &Words<'_>) -> Command {
+        let node = words.node();
+        let replicas = words.plain[1..].iter().map(|text| self.partition(text));
+        let replicas = replicas.map(|(topic, index)| (self.topic(&topic), index)).collect();
+        let epoch = words.number("epoch").map_or_else(|| self.world.epoch(node), BrokerEpoch);
+        Command::TakeOffline(TakeOffline { node, epoch, replicas })
     }
 
     fn create(&self, words: &Words<'_>) -> Command {
@@ -444,6 +453,9 @@ fn told(partition: &Partition) -> String {
     let _ = write!(line, " leader={leader} isr={}", list(&mut partition.isr()));
     if !state.elr.is_empty() {
         let _ = write!(line, " elr={}", list(&mut partition.elr()));
+    }
+    if !state.offline.is_empty() {
+        let _ = write!(line, " offline={}", list(&mut partition.members(state.offline)));
     }
     if let Some(last) = state.last_known_leader {
         let _ = write!(line, " last={last}");

@@ -70,6 +70,7 @@ fn command(dice: &mut Dice, world: &World, runs: &mut usize) -> Command {
         64..65 => Command::AllocateProducerIds { node, epoch },
         65..66 => Command::AllocateNodeId { directory: DirectoryId(text_id(&format!("disk-{}", dice.below(20)))) },
         66..67 => Command::Activate { node },
+        67..71 => take_offline(dice, world, node),
         _ => alter(dice, world),
     }
 }
@@ -86,6 +87,14 @@ fn register(dice: &mut Dice, world: &World, node: NodeId, runs: &mut usize) -> C
     let stale = dice.one_in(20);
     let previous_epoch = Some(if stale { BrokerEpoch(0) } else { world.epoch(node) });
     Command::Register(Register { cluster: CLUSTER, node, previous_epoch, registration })
+}
+
+/// Some of the replicas of a node, and perhaps one that it does not have.
+fn take_offline(dice: &mut Dice, world: &World, node: NodeId) -> Command {
+    let hosted = world.image.topics().hosted_by(node).map(|(topic, index, _)| (topic.id, index));
+    let mut replicas: Vec<_> = hosted.filter(|_| dice.one_in(2)).collect();
+    replicas.push((TopicId(text_id("no-such-topic")), PartitionIndex(0)));
+    Command::TakeOffline(TakeOffline { node, epoch: world.epoch(node), replicas })
 }
 
 fn name(dice: &mut Dice) -> String {

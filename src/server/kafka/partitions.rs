@@ -51,10 +51,12 @@ pub fn check_epoch(partition: &Partition, theirs: Option<LeaderEpoch>) -> Result
     }
 }
 
-/// The replicas that are on brokers which are away.
+/// The replicas that are on brokers which are away, or whose brokers cannot use them.
 pub fn offline(image: &Image, partition: &Assigned) -> Vec<i32> {
-    let is_away = |node: &&NodeId| image.nodes().get(**node).is_none_or(Node::is_fenced);
-    partition.replicas.iter().filter(is_away).map(|node| node.0).collect()
+    let is_away = |node: NodeId| image.nodes().get(node).is_none_or(Node::is_fenced);
+    let is_offline = |place: usize, node: NodeId| partition.state.offline.has(place) || is_away(node);
+    let replicas = partition.replicas.iter().enumerate();
+    replicas.filter(|(place, node)| is_offline(*place, **node)).map(|(_, node)| node.0).collect()
 }
 
 /// How far a client wants to read.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -22,7 +23,7 @@ use super::{consumer, count, create_topic, numbered};
 use crate::cluster::Cluster;
 use crate::process::PATIENCE;
 
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 pub(super) const PARTITIONS: i32 = 12;
 pub(super) const TOPIC: &str = "survivor";
 
@@ -111,17 +112,23 @@ fn survives(end: fn(&mut Cluster, usize), producer: impl FnOnce(&Cluster) -> Loa
     let part = |percent: usize| longest[(longest.len() * percent).div_ceil(100) - 1];
     println!("worst partition of each of {} ends, {controllers} of the active controller: ", longest.len());
     println!("median {} ms, 99 % {} ms, maximum {} ms", part(50), part(99), part(100));
+    judge(load, reader, &client);
+    (1..=NODES).for_each(|id| cluster.kill(id));
+    all_replicas_hold_the_same_batches(&cluster);
+}
+
+/// Holds what a producer was acked against what a reader found meanwhile, and what another one finds now.
+pub(super) fn judge(load: Load, reader: Reader, client: &ClientConfig) {
     let (sent, acks) = load.finish();
+    let observer = consumer(client, TOPIC);
     let live = reader.finish(count(&observer, TOPIC));
     let acked = acks.records();
     println!("{sent} records sent, {} acked, {} found", acked.len(), live.len());
     assert_eq!(acks.failures(), [""; 0], "with a quorum alive at all times, every record is acked in the end");
-    assert_eq!(faults(&acked, &live), [], "as read during the kills");
-    let afterwards = Reader::start(consumer(&client, TOPIC)).finish(count(&observer, TOPIC));
+    assert_eq!(faults(&acked, &live), [], "as read meanwhile");
+    let afterwards = Reader::start(consumer(client, TOPIC)).finish(count(&observer, TOPIC));
     assert_eq!(faults(&acked, &afterwards), [], "as read afterwards");
     assert_eq!(afterwards.len(), live.len(), "a reader saw records that are gone, or did not see some that are there");
-    (1..=NODES).for_each(|id| cluster.kill(id));
-    all_replicas_hold_the_same_batches(&cluster);
 }
 
 /// Whom to kill and when, from one seed.
@@ -191,7 +198,7 @@ fn batches(cluster: &Cluster, id: usize) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Waits until every partition has all its replicas in sync again.
-fn until_all_are_in_sync(cluster: &mut Cluster, observer: &BaseConsumer) {
+pub(super) fn until_all_are_in_sync(cluster: &mut Cluster, observer: &BaseConsumer) {
     cluster.until("every replica is in sync", || {
         let Ok(metadata) = observer.fetch_metadata(Some(TOPIC), Duration::from_secs(1)) else { return false };
         let partitions = metadata.topics()[0].partitions();
@@ -206,14 +213,14 @@ fn led_by(observer: &BaseConsumer, id: usize) -> usize {
 }
 
 /// A consumer that notes what it finds, in a thread of its own.
-struct Reader {
+pub(super) struct Reader {
     found: Arc<(Mutex<Vec<Record>>, Condvar)>,
     stop: Stop,
     thread: JoinHandle<()>,
 }
 
 impl Reader {
-    fn start(consumer: BaseConsumer) -> Self {
+    pub(super) fn start(consumer: BaseConsumer) -> Self {
         let (found, stop) = (Arc::<(Mutex<Vec<Record>>, Condvar)>::default(), Stop::default());
         let (notes, told) = (Arc::clone(&found), Arc::clone(&stop.0));
         let thread = std::thread::spawn(move || {

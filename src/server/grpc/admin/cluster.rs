@@ -11,8 +11,8 @@ use crate::rpc::admin::{ClusterStatus, ClusterStatusRequest};
 impl Cluster for Door {
     async fn status(&self, _: Request<ClusterStatusRequest>) -> Result<Response<ClusterStatus>, Status> {
         let broker = self.behind()?.bodies.broker.as_ref();
-        let (answered_by, unopened) = (broker.map(Broker::node), broker.map(Broker::unopened).unwrap_or_default());
+        let (answered_by, offline) = (broker.map(Broker::node), broker.map(Broker::offline).unwrap_or_default());
         let image = self.image()?;
-        Ok(Response::new(show::cluster(&image, answered_by, unopened)))
+        Ok(Response::new(show::cluster(&image, answered_by, offline)))
     }
 }

@@ -1,7 +1,7 @@
 //! Metadata as messages: the one place where an image becomes what people see.
 
 use crate::base::ids::{NodeId, PartitionIndex};
-use crate::broker::Unopened;
+use crate::broker::Offline;
 use crate::metadata::Image;
 use crate::metadata::configs::ConfigScope;
 use crate::metadata::nodes::{Node, NodeState};
@@ -11,7 +11,7 @@ use crate::rpc::admin as proto;
 
 use super::QuorumSeen;
 
-pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>, unopened: Vec<Unopened>) -> proto::ClusterStatus {
+pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>, offline: Vec<Offline>) -> proto::ClusterStatus {
     let cluster = image.cluster();
     let active = cluster.controller.map(|it| proto::Controller { node_id: it.node.0, epoch: it.epoch.0 });
     let mut partitions = proto::PartitionCounts::default();
@@ -25,13 +25,13 @@ pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>, unopened: Vec<
         nodes: nodes(image),
         topics: image.topics().count() as u64,
         partitions: Some(partitions),
-        unopened: unopened.into_iter().map(unopened_replica).collect(),
+        offline_replicas: offline.into_iter().map(offline_replica).collect(),
     }
 }
 
-fn unopened_replica(replica: Unopened) -> proto::UnopenedReplica {
-    let Unopened { topic, index, why } = replica;
-    proto::UnopenedReplica { topic: topic.to_string(), partition: index.0, why: why.to_string() }
+fn offline_replica(replica: Offline) -> proto::OfflineReplica {
+    let Offline { topic, index, why } = replica;
+    proto::OfflineReplica { topic: topic.to_string(), partition: index.0, why: why.to_string() }
 }
 
 pub(super) fn nodes(image: &Image) -> Vec<proto::Node> {
@@ -133,6 +133,7 @@ fn partition(topic: &Topic, index: PartitionIndex, partition: &Partition) -> pro
         replicas: partition.replicas.iter().map(|node| node.0).collect(),
         isr: partition.isr().map(|node| node.0).collect(),
         elr: partition.elr().map(|node| node.0).collect(),
+        offline: partition.members(state.offline).map(|node| node.0).collect(),
     }
 }
 

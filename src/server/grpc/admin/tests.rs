@@ -68,6 +68,7 @@ fn after() -> Image {
     let state = |isr, elr, leader: Option<i32>, leader_epoch| PartitionState {
         isr: ReplicaSet(isr),
         elr: ReplicaSet(elr),
+        offline: ReplicaSet(if isr == 0b10 { 0b100 } else { 0 }),
         leader: leader.map(NodeId),
         leader_epoch: LeaderEpoch(leader_epoch),
         partition_epoch: PartitionEpoch(1),
@@ -148,6 +149,7 @@ fn a_topic_is_shown_with_its_partitions_and_what_was_set_for_it() {
         replicas: vec![1, 2, 3],
         isr: vec![2],
         elr: vec![1],
+        offline: vec![3],
     };
     assert_eq!(topic.partitions[1], expected);
     assert_eq!(topic.partitions[2].leader, None);

@@ -2,7 +2,7 @@
 //!
 //! Without topics all partitions are told of. A broker tells of its own replicas, whether it leads them or not.
 //!
-//! Answers per directory: KAFKA_STORAGE_ERROR to one that does not answer.
+//! Answers per directory: KAFKA_STORAGE_ERROR to one that failed or does not answer.
 //! Absent on purpose: replicas on the way to another directory (nothing moves them), cordoned directories.
 
 use std::collections::BTreeMap;
