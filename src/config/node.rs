@@ -45,7 +45,7 @@ pub(super) const STATIC: &[Key] = &scoped(
         ),
         text(
             "listener.security.protocol.map",
-            "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+            "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         )
         .doc("Which security protocol each listener speaks, as NAME:PROTOCOL with commas between them."),
         list("controller.listener.names", "").unlike_kafka("(required)").doc(

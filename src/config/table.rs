@@ -4,7 +4,7 @@
 //! brokers' dynamic settings), topics' keys and groups' keys.
 
 use super::key::Key;
-use super::{broker, group, node, topic};
+use super::{broker, group, node, topic, unread};
 
 /// The server's keys.
 pub fn server() -> impl Iterator<Item = &'static Key> {
@@ -17,6 +17,9 @@ pub fn server() -> impl Iterator<Item = &'static Key> {
         broker::CLUSTER_WIDE,
         group::SERVER,
         group::SERVER_DYNAMIC,
+        unread::STATIC,
+        unread::PER_BROKER,
+        unread::CLUSTER_WIDE,
     ];
     tables.into_iter().flatten()
 }

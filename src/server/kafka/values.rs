@@ -2,13 +2,13 @@
 //! Absent on purpose: what follows from a value (the partitions read theirs by themselves).
 //!
 //! ```text
-//! topic > this broker > all brokers > what the node was started with > default
+//! topic or group > this broker > all brokers > what the node was started with > default
 //! ```
 
 use std::borrow::Cow;
 
 use crate::base::ids::{NodeId, TopicId};
-use crate::config::key::{Key, Value};
+use crate::config::key::{Key, Scope, Value};
 use crate::config::{Resolved, problem::Origin, table};
 use crate::metadata::Image;
 use crate::metadata::configs::ConfigScope;
@@ -22,6 +22,7 @@ pub enum Source {
     AllBrokers = 3,
     Start = 4,
     Default = 5,
+    Group = 8,
 }
 
 /// One place where a value is set.
@@ -44,7 +45,17 @@ pub struct Values<'a> {
 impl Values<'_> {
     /// Every place where a topic's key is set, the one that counts first; the last is its default.
     pub fn of_topic(&self, topic: Option<TopicId>, key: &'static Key) -> Vec<Set> {
-        let own = topic.and_then(|topic| self.dynamic(ConfigScope::Topic(topic), key, key.name, Source::Topic));
+        let own = topic.and_then(|topic| self.dynamic(&ConfigScope::Topic(topic), key, key.name, Source::Topic));
+        self.of_servers(own, key)
+    }
+
+    /// The same for a group's key.
+    pub fn of_group(&self, group: &ConfigScope, key: &'static Key) -> Vec<Set> {
+        self.of_servers(self.dynamic(group, key, key.name, Source::Group), key)
+    }
+
+    /// What a topic or a group has of its own, and what it gets from the server's keys.
+    fn of_servers(&self, own: Option<Set>, key: &'static Key) -> Vec<Set> {
         let servers = key.synonyms.iter().filter_map(|synonym| table::server_key(synonym.name));
         let dynamic = servers.flat_map(|from| self.of_brokers(key, from.name));
         let (value, origin) = self.settings.inherited(key);
@@ -53,8 +64,11 @@ impl Values<'_> {
             let name = key.synonyms.iter().map(|synonym| synonym.name).find(is_set).unwrap_or(key.name);
             Set { name: Some(name.into()), value, source: Source::Start }
         });
-        let server = key.synonyms.first().and_then(|synonym| table::server_key(synonym.name));
-        let name = server.filter(|server| server.default() != Value::Unset).map(|server| server.name.into());
+        let name = match key.synonyms.first().and_then(|synonym| table::server_key(synonym.name)) {
+            Some(server) => Some(server).filter(|server| server.default() != Value::Unset).map(|server| server.name),
+            None => (key.scope == Scope::Group).then_some(key.name), // Kafka tells it of groups and not of topics
+        };
+        let name = name.map(Cow::Borrowed);
         let default = Set { name, ..default_of(key) };
         own.into_iter().chain(dynamic).chain(started).chain([default]).collect()
     }
@@ -77,17 +91,17 @@ impl Values<'_> {
 
     /// Where a name of a server's key is set for all brokers while the cluster runs.
     pub fn of_all_brokers(&self, key: &'static Key, name: &str) -> Vec<Set> {
-        self.dynamic(ConfigScope::Cluster, key, name, Source::AllBrokers).into_iter().collect()
+        self.dynamic(&ConfigScope::Cluster, key, name, Source::AllBrokers).into_iter().collect()
     }
 
     fn of_brokers(&self, key: &'static Key, from: &str) -> impl Iterator<Item = Set> + use<> {
-        let own = self.dynamic(ConfigScope::Node(self.node), key, from, Source::ThisBroker);
-        let common = self.dynamic(ConfigScope::Cluster, key, from, Source::AllBrokers);
+        let own = self.dynamic(&ConfigScope::Node(self.node), key, from, Source::ThisBroker);
+        let common = self.dynamic(&ConfigScope::Cluster, key, from, Source::AllBrokers);
         own.into_iter().chain(common)
     }
 
     /// What is set for `from` while the cluster runs, read as a value of `key`.
-    fn dynamic(&self, scope: ConfigScope, key: &'static Key, from: &str, source: Source) -> Option<Set> {
+    fn dynamic(&self, scope: &ConfigScope, key: &'static Key, from: &str, source: Source) -> Option<Set> {
         let value = key.parse(self.image.configs().value(scope, from)?).ok()?;
         Some(Set { name: Some(from.to_owned().into()), value, source })
     }

@@ -91,6 +91,7 @@ fn kafkas_tools_for_administrators_do_their_work() {
     create_topic(&cluster.client(), "tended", (1, 1), &[]);
     a_topic_grows_and_is_configured(&cluster);
     brokers_are_configured(&cluster);
+    groups_are_configured(&cluster);
     the_quorum_is_described(&cluster);
     a_performance_test_is_counted(&cluster);
 }
@@ -129,6 +130,19 @@ fn brokers_are_configured(cluster: &Cluster) {
     // The tool deletes only what it is told of.
     configs(&["--entity-name", "1", "--alter", "--delete-config", &format!("{at_listener},max.connections")]);
     assert!(!configs(&["--entity-name", "1", "--describe"]).contains("max.connections"));
+}
+
+/// A group has its configuration before anybody is in it.
+fn groups_are_configured(cluster: &Cluster) {
+    let configs = |arguments: &[&str]| {
+        let groups = [&["--entity-type", "groups", "--entity-name", "readers"], arguments].concat();
+        tool("kafka-configs", &cluster.bootstrap(), &groups, "").output
+    };
+    configs(&["--alter", "--add-config", "consumer.session.timeout.ms=50000"]);
+    let described = configs(&["--describe"]);
+    assert!(described.contains("DYNAMIC_GROUP_CONFIG:consumer.session.timeout.ms=50000"), "{described}");
+    configs(&["--alter", "--delete-config", "consumer.session.timeout.ms"]);
+    assert_eq!(configs(&["--describe"]).lines().count(), 1, "only the headline is left");
 }
 
 fn the_quorum_is_described(cluster: &Cluster) {

@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 use crate::base::ids::TopicId;
 use crate::config::key::{Key, Kind, Value};
-use crate::config::table;
+use crate::config::{reason_to_ignore, table};
 use crate::metadata::Image;
 use crate::metadata::configs::ConfigScope;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
 use crate::server::kafka::partitions::is_topic_name;
-use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
-use crate::server::kafka::values::Set;
+use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, word};
+use crate::server::kafka::values::{Set, Source};
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
@@ -30,6 +30,8 @@ use crate::wire::{ErrorCode, Text};
 
 /// What the names of settings for one listener begin with.
 const AT_LISTENER: &str = "listener.name.";
+/// A node that was not told its number has one all the same.
+const NODE_ID: &str = "node.id";
 
 pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = asked.image();
@@ -82,10 +84,15 @@ impl Describing<'_> {
             GROUP | BROKER_LOGGER | CLIENT_METRICS if name.is_empty() => {
                 Err(Declined::new(ErrorCode::InvalidRequest, "this needs a name"))
             }
-            GROUP => Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_topic(None, key))),
+            GROUP => {
+                let group = ConfigScope::Group((**name).into());
+                Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_group(&group, key)))
+            }
             BROKER_LOGGER => self.broker(name).map(|_| Vec::new()),
             CLIENT_METRICS => Ok(Vec::new()),
-            other => Err(Declined::new(ErrorCode::InvalidRequest, format!("there are no resources of type {other}"))),
+            other => {
+                Err(Declined::new(ErrorCode::InvalidRequest, format!("{} {name:?} has no configuration", word(other))))
+            }
         }
     }
 
@@ -106,7 +113,19 @@ impl Describing<'_> {
                 format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
             return Err(Declined::new(ErrorCode::InvalidRequest, why));
         }
-        let mut described = self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key));
+        let values = self.asked.values(&self.image);
+        let mut described = Vec::new();
+        for key in table::server() {
+            let sets = match key.name {
+                NODE_ID => {
+                    vec![Set { name: Some(NODE_ID.into()), value: Value::Whole(here.0.into()), source: Source::Start }]
+                }
+                _ => values.of_server(key),
+            };
+            // Kafka tells a value by every name there is for it.
+            let names = key.aliases.iter().chain([&key.name]);
+            described.extend(names.map(|name| Described { name: (*name).into(), key, sets: sets.clone() }));
+        }
         described.extend(self.at_listeners());
         Ok(described)
     }
@@ -116,7 +135,7 @@ impl Describing<'_> {
         let values = self.asked.values(&self.image);
         let started = values.settings.iter().map(|(name, _)| name);
         let scopes = [ConfigScope::Node(values.node), ConfigScope::Cluster];
-        let dynamic = scopes.into_iter().flat_map(|scope| self.image.configs().of(scope)).map(|(name, _)| name);
+        let dynamic = scopes.into_iter().flat_map(|scope| self.image.configs().of(&scope)).map(|(name, _)| name);
         let names: BTreeSet<&str> = started.chain(dynamic).filter(|name| name.starts_with(AT_LISTENER)).collect();
         let described = names.into_iter().filter_map(|name| {
             let key = table::server_key(name)?;
@@ -128,7 +147,7 @@ impl Describing<'_> {
     /// What is set for all brokers while the cluster runs.
     fn all_brokers(&self) -> Vec<Described> {
         let values = self.asked.values(&self.image);
-        let described = self.image.configs().of(ConfigScope::Cluster).filter_map(|(name, _)| {
+        let described = self.image.configs().of(&ConfigScope::Cluster).filter_map(|(name, _)| {
             let key = table::server_key(name)?;
             Some(Described { name: name.to_owned().into(), key, sets: values.of_all_brokers(key, name) })
         });
@@ -155,7 +174,7 @@ impl Describing<'_> {
             is_sensitive: key.kind == Kind::Password,
             synonyms: synonyms.iter().filter_map(|set| synonym(key, set)).collect(),
             config_type: config_type(key.kind),
-            documentation: self.request.include_documentation.then(|| Text::from_static(key.doc)),
+            documentation: self.request.include_documentation.then(|| documentation(key)),
             ..Default::default()
         }
     }
@@ -168,6 +187,14 @@ fn synonym(key: &Key, set: &Set) -> Option<DescribeConfigsSynonym> {
         source: set.source as i8,
         ..Default::default()
     })
+}
+
+/// What a key means, and why it has no effect if it has none.
+fn documentation(key: &Key) -> Text {
+    match reason_to_ignore(key.name) {
+        Some(reason) => format!("{} It has no effect: {reason}.", key.doc).into(),
+        None => Text::from_static(key.doc),
+    }
 }
 
 /// A value as everybody may see it.
@@ -186,6 +213,7 @@ fn config_type(kind: Kind) -> i8 {
         Kind::Long => 5,
         Kind::Double => 6,
         Kind::List => 7,
+        Kind::Class => 8,
         Kind::Password => 9,
     }
 }

@@ -1,7 +1,8 @@
 //! How fast connections are accepted: as many per second as are allowed, and up to a second's worth at once.
 //!
 //! Nobody is refused. Who comes too soon waits, and everybody behind him, but never longer than a second for one
-//! connection: so no number, not even 0, shuts a listener. Kafka's longest wait is as long (`quota.window.size.seconds`).
+//! connection: so no number, not even 0, shuts a listener. Kafka's longest wait is as long
+//! (`quota.window.size.seconds`); it lets ten seconds' worth come at once.
 
 use std::time::Duration;
 
