@@ -1,8 +1,9 @@
 //! DescribeConfigs (32), versions 1-4. What topics, brokers and groups are configured with, and where it comes from.
 //!
 //! A topic has every key of the topics' table; a broker every key of the servers' table, for itself only (a client asks
-//! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. Passwords
-//! have no value. Synonyms are all places where a value is set, the one that counts first.
+//! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. A group
+//! has every key of the groups' table, whether or not there is one of its name. Passwords have no value. Synonyms are
+//! all places where a value is set, the one that counts first.
 //!
 //! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker, for
 //! one without a name where there has to be one, and for what is no resource.
@@ -131,7 +132,7 @@ impl Describing<'_> {
     }
 
     /// What is set for single listeners, for this broker or for all.
-    fn at_listeners(&self) -> impl Iterator<Item = Described> {
+    fn at_listeners(&self) -> Vec<Described> {
         let values = self.asked.values(&self.image);
         let started = values.settings.iter().map(|(name, _)| name);
         let scopes = [ConfigScope::Node(values.node), ConfigScope::Cluster];
@@ -141,7 +142,7 @@ impl Describing<'_> {
             let key = table::server_key(name)?;
             Some(Described { name: name.to_owned().into(), key, sets: values.of_listener(key, name) })
         });
-        described.collect::<Vec<_>>().into_iter()
+        described.collect()
     }
 
     /// What is set for all brokers while the cluster runs.
