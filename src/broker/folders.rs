@@ -61,11 +61,12 @@ impl Folders {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(error) = first_failure.filter(|_| dirs.iter().all(|dir| dir.why_failed().is_some())) {
-            return Err(error);
-        }
         let after = if dirs.iter().all(|dir| dir.was_clean) { After::CleanStop } else { crashed };
-        Ok(Self { world: world.clone(), dirs, after, is_settled: AtomicBool::new(false) })
+        let folders = Self { world: world.clone(), dirs, after, is_settled: AtomicBool::new(false) };
+        match first_failure {
+            Some(error) if folders.all_failed() => Err(error),
+            _ => Ok(folders),
+        }
     }
 
     /// The disks that this node has: a partition may be on any of them.
@@ -78,10 +79,13 @@ impl Folders {
         self.dirs.iter().any(|dir| dir.why_failed().is_some())
     }
 
-    /// Uses a log dir no more. False if it was the last.
+    /// Uses a log dir no more. False if it was so before.
     pub fn fail(&self, path: &Path, why: &str) -> bool {
-        self.dirs.iter().filter(|dir| dir.files.path() == path).for_each(|dir| dir.fail(why));
-        self.usable().next().is_some()
+        self.dirs.iter().filter(|dir| dir.files.path() == path).any(|dir| dir.fail(why))
+    }
+
+    pub fn all_failed(&self) -> bool {
+        self.usable().next().is_none()
     }
 
     /// Why the log dir of a partition is not used any more, if so.

@@ -113,12 +113,13 @@ fn a_dir_that_fails_is_used_no_more() {
     let folders = disks.start().unwrap();
     folders.settle();
     let partition = disks.open(&folders, 0).unwrap();
-    assert!(folders.fail(&disks.path("a"), "its disk is gone"), "another one is left");
+    assert!(folders.fail(&disks.path("a"), "its disk is gone") && !folders.all_failed());
+    assert!(!folders.fail(&disks.path("a"), "once more"), "that is known");
     assert!(folders.why_failed(&partition).is_some());
     assert!(is_refused_for(&disks.path("a"), disks.open(&folders, 0)));
     drop(disks.open(&folders, 1).unwrap());
     assert_eq!(disks.homes(1), ["b"]);
-    assert!(!folders.fail(&disks.path("b"), "its disk is gone, too"), "that was the last one");
+    assert!(folders.fail(&disks.path("b"), "its disk is gone, too") && folders.all_failed());
     assert!(disks.open(&folders, 2).is_err());
 }
 
