@@ -9,6 +9,7 @@
 
 mod dir;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,11 +61,12 @@ impl Folders {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(error) = first_failure.filter(|_| dirs.iter().all(|dir| dir.why_failed().is_some())) {
-            return Err(error);
-        }
         let after = if dirs.iter().all(|dir| dir.was_clean) { After::CleanStop } else { crashed };
-        Ok(Self { world: world.clone(), dirs, after, is_settled: AtomicBool::new(false) })
+        let folders = Self { world: world.clone(), dirs, after, is_settled: AtomicBool::new(false) };
+        match first_failure {
+            Some(error) if folders.all_failed() => Err(error),
+            _ => Ok(folders),
+        }
     }
 
     /// The disks that this node has: a partition may be on any of them.
@@ -77,10 +79,13 @@ impl Folders {
         self.dirs.iter().any(|dir| dir.why_failed().is_some())
     }
 
-    /// Uses a log dir no more. False if it was the last.
+    /// Uses a log dir no more. False if it was so before.
     pub fn fail(&self, path: &Path, why: &str) -> bool {
-        self.dirs.iter().filter(|dir| dir.files.path() == path).for_each(|dir| dir.fail(why));
-        self.usable().next().is_some()
+        self.dirs.iter().filter(|dir| dir.files.path() == path).any(|dir| dir.fail(why))
+    }
+
+    pub fn all_failed(&self) -> bool {
+        self.usable().next().is_none()
     }
 
     /// Why the log dir of a partition is not used any more, if so.
@@ -120,6 +125,7 @@ impl Folders {
                 (opened.log, marks.high_watermark)
             }
             false => {
+                self.remove_leftovers(dir, &name, index)?;
                 // Or a crash would have an older partition of this name vouch for records of this one.
                 dir.forget(&name, index);
                 dir.write_if_behind()?;
@@ -145,6 +151,20 @@ impl Folders {
         let fewest = self.usable().min_by_key(|dir| dir.partition_count());
         let no_dir = || PartitionError::Storage("no log dir can be written".to_owned());
         Ok((fewest.ok_or_else(no_dir)?, false))
+    }
+
+    /// Before a partition is made in a dir: what is left in others of one whose id a crash of the machine took.
+    fn remove_leftovers(&self, chosen: &Dir, name: &str, index: PartitionIndex) -> Result<(), PartitionError> {
+        for dir in self.usable().filter(|dir| !std::ptr::eq(*dir, chosen)) {
+            let path = dir.files.folder(name, index);
+            match self.world.disk.remove_folder(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PartitionError::Storage(format!("{}: {error}", path.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn usable(&self) -> impl Iterator<Item = &Dir> {
@@ -185,14 +205,14 @@ impl Folders {
     ) -> Result<(), PartitionError> {
         let path = dir.files.folder(name, index);
         let doomed = dir.files.path().join(format!("{name}-{index}.{topic}-delete"));
-        let failed = |error: std::io::Error| PartitionError::Storage(format!("{}: {error}", path.display()));
+        let failed = |error: io::Error| PartitionError::Storage(format!("{}: {error}", path.display()));
         self.world.disk.rename(&path, &doomed).map_err(failed)?;
         dir.files.sync()?;
         dir.forget(name, index);
         self.world.disk.remove_folder(&doomed).map_err(failed)
     }
 
-    /// Writes the checkpoints of these partitions, and of all others as they were. Says which dirs could not be written.
+    /// Writes the checkpoints of these partitions, and of all others as they were. Says where that failed.
     pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Vec<(&Path, LogError)> {
         for partition in partitions {
             let [high_watermark, recovery_point, log_start, cleaned_to] = partition.checkpoint();

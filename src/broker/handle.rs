@@ -353,12 +353,15 @@ impl Broker {
     /// the log dir is trusted or written any more: others lead what this broker led there. It goes on with its other
     /// log dirs; without any it ends this run. Waits for the disk.
     pub(super) fn give_up_log_dir(&self, dir: &Path, cause: &LogError) {
-        let goes_on = self.0.partitions.give_up_dir(dir, cause);
+        // The dir first: who opens a partition in it meanwhile must see that, or be seen by whoever looks then.
+        if !self.0.folders.fail(dir, &cause.to_string()) {
+            return;
+        }
+        self.0.partitions.give_up_dir(dir, cause);
         self.disown();
         let dir = dir.display();
-        if goes_on {
-            error!(event = "log_dir.failed", %dir, %cause, "its replicas are offline; mend the disk, then restart");
-        } else {
+        error!(event = "log_dir.failed", %dir, %cause, "its replicas are offline; mend the disk, then restart");
+        if self.0.folders.all_failed() {
             self.0.failed.send_replace(Some(format!("the last log dir failed: {cause}")));
         }
     }

@@ -141,10 +141,8 @@ impl Partitions {
         Ok(partition)
     }
 
-    /// Stops using the partitions of a log dir that failed. False if it was the last dir that could be used.
-    pub fn give_up_dir(&self, dir: &Path, cause: &LogError) -> bool {
-        // The dir first: who opens a partition in it meanwhile must see that, or be seen here.
-        let others_left = self.folders.fail(dir, &cause.to_string());
+    /// Stops using the partitions of a log dir that has failed.
+    pub fn give_up_dir(&self, dir: &Path, cause: &LogError) {
         let gone: Vec<_> = self.table().extract_if(.., |_, partition| partition.log_dir() == dir).collect();
         let cause_told = PartitionError::Storage(cause.to_string());
         for (key, partition) in gone {
@@ -152,7 +150,6 @@ impl Partitions {
             partition.on_failed_flush(cause);
             drop(partition.take_up(&Duty::Wait));
         }
-        others_left
     }
 
     fn table(&self) -> RwLockWriteGuard<'_, BTreeMap<Key, Arc<Partition>>> {

@@ -74,7 +74,8 @@ struct Checked<'a> {
 
 /// All keys that have an effect, or those of one scope.
 pub fn list(scope: Option<Scope>, format: Format) -> Report {
-    let is_listed = |key: &&Key| scope.is_none_or(|scope| key.scope == scope) && ignored::key(key.name).is_none();
+    let has_effect = |key: &&Key| !table::unread().any(|unread| std::ptr::eq(unread, *key));
+    let is_listed = |key: &&Key| scope.is_none_or(|scope| key.scope == scope) && has_effect(key);
     let mut keys: Vec<&Key> = table::all().filter(is_listed).collect();
     keys.sort_by_key(|key| (key.name, key.scope));
     let output = match format {

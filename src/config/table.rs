@@ -17,11 +17,13 @@ pub fn server() -> impl Iterator<Item = &'static Key> {
         broker::CLUSTER_WIDE,
         group::SERVER,
         group::SERVER_DYNAMIC,
-        unread::STATIC,
-        unread::PER_BROKER,
-        unread::CLUSTER_WIDE,
     ];
-    tables.into_iter().flatten()
+    tables.into_iter().flatten().chain(unread())
+}
+
+/// Those of them that have no effect.
+pub(super) fn unread() -> impl Iterator<Item = &'static Key> {
+    [unread::STATIC, unread::PER_BROKER, unread::CLUSTER_WIDE].into_iter().flatten()
 }
 
 pub fn topic() -> &'static [Key] {

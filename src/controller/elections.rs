@@ -14,8 +14,8 @@
 //!   6  nobody; the leader is remembered
 //! ```
 //!
-//! Able is who is registered, active and not offline; of several, one that is not being drained. A leader that is to move (it is
-//! drained or shuts down) comes after the others of the ISR.
+//! Able is who is registered, active and not offline; of several, one that is not being drained. A leader that is to
+//! move (it is drained or shuts down) comes after the others of the ISR.
 
 use super::draft::{Changes, Draft};
 use super::{Refusal, Refused};

@@ -79,9 +79,9 @@ impl Dir {
         }
     }
 
-    /// Uses it no more in this run. What was said of it first stays.
-    pub fn fail(&self, why: &str) {
-        self.failed.get_or_init(|| why.into());
+    /// Uses it no more in this run. False if it was so before; what was said of it first stays.
+    pub fn fail(&self, why: &str) -> bool {
+        self.failed.set(why.into()).is_ok()
     }
 
     pub fn why_failed(&self) -> Option<&Arc<str>> {

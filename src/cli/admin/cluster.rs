@@ -63,6 +63,9 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// When a disk fails, all that was on it is offline for the same reason.
+const OFFLINE_SHOWN_MAX: usize = 10;
+
 pub(super) fn text(status: &ClusterStatus) -> String {
     let controller = status.controller.as_ref();
     let controller = controller.map_or_else(|| "none".to_owned(), |it| format!("{} (epoch {})", it.node_id, it.epoch));
@@ -76,8 +79,11 @@ pub(super) fn text(status: &ClusterStatus) -> String {
     facts.row(["  under-replicated".into(), counts.under_replicated.to_string()]);
     facts.row(["  under min ISR".into(), counts.under_min_isr.to_string()]);
     facts.row(["  offline".into(), counts.offline.to_string()]);
-    for replica in &status.offline_replicas {
+    for replica in status.offline_replicas.iter().take(OFFLINE_SHOWN_MAX) {
         facts.row(["  offline here".into(), format!("{}-{}: {}", replica.topic, replica.partition, replica.why)]);
+    }
+    if let Some(more) = status.offline_replicas.len().checked_sub(OFFLINE_SHOWN_MAX).filter(|more| *more > 0) {
+        facts.row(["".into(), format!("and {more} more; -o json lists them all")]);
     }
     format!("{}\n{}", facts.text(), node_table(&status.nodes))
 }

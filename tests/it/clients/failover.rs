@@ -123,7 +123,8 @@ pub(super) fn judge(load: Load, reader: Reader, client: &ClientConfig) {
     let observer = consumer(client, TOPIC);
     let live = reader.finish(count(&observer, TOPIC));
     let acked = acks.records();
-    println!("{sent} records sent, {} acked, {} found", acked.len(), live.len());
+    let untold = acked.iter().filter(|record| record.offset == Record::UNTOLD).count();
+    println!("{sent} records sent, {} acked ({untold} without an offset), {} found", acked.len(), live.len());
     assert_eq!(acks.failures(), [""; 0], "with a quorum alive at all times, every record is acked in the end");
     assert_eq!(faults(&acked, &live), [], "as read meanwhile");
     let afterwards = Reader::start(consumer(client, TOPIC)).finish(count(&observer, TOPIC));

@@ -1,9 +1,9 @@
 //! Real clients, unmodified: what they are told, what they read back, what they print.
 //!
 //! `librdkafka.rs` talks to one node; in `failover.rs` the producers of `load.rs` talk to three that are killed by
-//! turns, `disks.rs` takes a disk from one, and `recovery.rs` kills one that has much to recover; `tools.rs` runs the programs that come with Kafka, and
-//! kcat, `logs.rs` has them judge what is deleted and compacted; `languages.rs` runs stories in other languages.
-//! `checker.rs` judges what was acked against what is found.
+//! turns, `disks.rs` takes a disk from one, and `recovery.rs` kills one that has much to recover; `tools.rs` runs the
+//! programs that come with Kafka, and kcat, `logs.rs` has them judge what is deleted and compacted; `languages.rs` runs
+//! stories in other languages. `checker.rs` judges what was acked against what is found.
 
 mod checker;
 mod disks;

@@ -476,7 +476,7 @@ fn directory(id: NodeId) -> DirectoryId {
     DirectoryId(Uuid([id.0 as u8; 16]))
 }
 
-fn settings() -> TopicSettings {
+pub fn settings() -> TopicSettings {
     TopicSettings {
         log: LogOptions::default(),
         keep: Keep::default(),

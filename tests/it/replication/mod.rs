@@ -1,7 +1,8 @@
 //! Replication lanes between brokers in one process: what is produced on a leader reaches its followers, whatever
-//! happens to either.
+//! happens to either. `folders.rs` is about where their partitions lie.
 
 mod cluster;
+mod folders;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

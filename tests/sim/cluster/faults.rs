@@ -334,6 +334,7 @@ impl Faults {
             }
             self.lossy.insert(at, watch.epoch_of(at));
         }
+        *self.counts.entry("failed syncs").or_default() += 1;
         cluster.places[at].slot().is_excused = true;
         cluster.places[at].machine.disk.break_next(Call::Sync);
     }

@@ -169,8 +169,10 @@ fn config(name: &str) -> NodeConfig {
         Given::flag("--seeds", &seeds),
         Given::flag("--advertise", &format!("{name}:{KAFKA_PORT}")),
     ];
-    // A follower that has fallen silent is to leave the ISR within a run.
-    flags.push(Given::set("replica.lag.time.max.ms=3000").expect("it has a key and a value"));
+    // A follower that has fallen silent is to leave the ISR within a run; and a disk that fails is one of two.
+    for setting in ["replica.lag.time.max.ms=3000", "log.dirs=/data/log/a,/data/log/b"] {
+        flags.push(Given::set(setting).expect("it has a key and a value"));
+    }
     let (config, problems) = NodeConfig::load(None, [], &flags);
     assert!(!has_errors(&problems), "the simulator configures its nodes rightly: {problems:?}");
     config

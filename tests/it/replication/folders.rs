@@ -1,0 +1,135 @@
+//! The log dirs of a node: where partitions are made, and what becomes of them when a dir cannot be used.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dohle::base::ids::{DirectoryId, NodeId, PartitionIndex, TopicId, Uuid};
+use dohle::broker::{Folders, Partition, PartitionError, Surroundings};
+use dohle::log::{After, DirMeta, LogError};
+use tempfile::TempDir;
+
+use super::cluster::settings;
+
+const NAME: &str = "orders";
+const TOPIC: TopicId = TopicId(Uuid([7; 16]));
+
+struct Disks {
+    folder: TempDir,
+    around: Arc<Surroundings>,
+}
+
+impl Disks {
+    fn new() -> Self {
+        let around = Arc::new(Surroundings::new(NodeId(1), dohle::host::world()));
+        Self { folder: TempDir::new().unwrap(), around }
+    }
+
+    fn path(&self, dir: &str) -> PathBuf {
+        self.folder.path().join(dir)
+    }
+
+    /// As a node does that starts.
+    fn start(&self) -> Result<Folders, LogError> {
+        let directory = DirectoryId(Uuid([1; 16]));
+        let meta = DirMeta { cluster: "lab".into(), node: NodeId(1), directory };
+        Folders::open(&dohle::host::world(), &[self.path("a"), self.path("b")], &meta, After::ProcessCrash)
+    }
+
+    fn open(&self, folders: &Folders, index: i32) -> Result<Arc<Partition>, PartitionError> {
+        folders.open_partition(&self.around, (TOPIC, NAME.into(), PartitionIndex(index)), settings())
+    }
+
+    /// In which of the dirs a partition has a folder.
+    fn homes(&self, index: i32) -> Vec<&'static str> {
+        let has = |dir: &&str| self.path(dir).join(format!("{NAME}-{index}")).exists();
+        ["a", "b"].into_iter().filter(has).collect()
+    }
+
+    /// As if nothing could be read there, whoever asks.
+    fn break_disk(&self, dir: &str) {
+        std::fs::rename(self.path(dir), self.path("away")).unwrap();
+        std::fs::write(self.path(dir), "this is no folder").unwrap();
+    }
+
+    fn mend_disk(&self, dir: &str) {
+        std::fs::remove_file(self.path(dir)).unwrap();
+        std::fs::rename(self.path("away"), self.path(dir)).unwrap();
+    }
+}
+
+#[test]
+fn new_partitions_are_spread_over_the_dirs_and_found_there_again() {
+    let disks = Disks::new();
+    let folders = disks.start().unwrap();
+    (0..6).for_each(|index| drop(disks.open(&folders, index).unwrap()));
+    let homes: Vec<_> = (0..6).map(|index| disks.homes(index)).collect();
+    assert_eq!(homes.iter().filter(|home| home[..] == ["a"]).count(), 3, "{homes:?}");
+    let ids: Vec<_> = folders.ids().collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "each disk has an id of its own: {ids:?}");
+
+    let again = disks.start().unwrap();
+    (0..6).for_each(|index| drop(disks.open(&again, index).unwrap()));
+    assert_eq!((0..6).map(|index| disks.homes(index)).collect::<Vec<_>>(), homes);
+    assert_eq!(again.ids().collect::<Vec<_>>(), ids);
+}
+
+#[test]
+fn what_a_crash_left_of_a_partition_goes_before_it_is_made_anew_elsewhere() {
+    let disks = Disks::new();
+    let folders = disks.start().unwrap();
+    let left = disks.path("b").join(format!("{NAME}-0"));
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("partition.metadata"), [0; 40]).unwrap(); // its length came to the disk, its bytes did not
+    drop(disks.open(&folders, 0).unwrap());
+    assert_eq!(disks.homes(0), ["a"]);
+}
+
+#[test]
+fn what_may_be_in_a_dir_that_cannot_be_read_is_made_nowhere_else() {
+    let disks = Disks::new();
+    let folders = disks.start().unwrap();
+    (0..2).for_each(|index| drop(disks.open(&folders, index).unwrap()));
+    assert_eq!((disks.homes(0), disks.homes(1)), (vec!["a"], vec!["b"]));
+    disks.break_disk("b");
+
+    let folders = disks.start().unwrap();
+    assert!(folders.any_failed() && folders.ids().count() == 1);
+    assert!(disks.open(&folders, 0).is_ok());
+    assert!(is_refused_for(&disks.path("b"), disks.open(&folders, 1)));
+    folders.settle();
+    assert!(is_refused_for(&disks.path("b"), disks.open(&folders, 1)), "it is remembered");
+    assert!(disks.open(&folders, 2).is_ok(), "what was never looked for before is new");
+
+    disks.mend_disk("b");
+    let folders = disks.start().unwrap();
+    assert!(!folders.any_failed());
+    (0..3).for_each(|index| drop(disks.open(&folders, index).unwrap()));
+    assert_eq!([0, 1, 2].map(|index| disks.homes(index)), [vec!["a"], vec!["b"], vec!["a"]]);
+}
+
+#[test]
+fn a_dir_that_fails_is_used_no_more() {
+    let disks = Disks::new();
+    let folders = disks.start().unwrap();
+    folders.settle();
+    let partition = disks.open(&folders, 0).unwrap();
+    assert!(folders.fail(&disks.path("a"), "its disk is gone") && !folders.all_failed());
+    assert!(!folders.fail(&disks.path("a"), "once more"), "that is known");
+    assert!(folders.why_failed(&partition).is_some());
+    assert!(is_refused_for(&disks.path("a"), disks.open(&folders, 0)));
+    drop(disks.open(&folders, 1).unwrap());
+    assert_eq!(disks.homes(1), ["b"]);
+    assert!(folders.fail(&disks.path("b"), "its disk is gone, too") && folders.all_failed());
+    assert!(disks.open(&folders, 2).is_err());
+}
+
+#[test]
+fn without_any_dir_there_is_nothing_to_start_with() {
+    let disks = Disks::new();
+    ["a", "b"].iter().for_each(|dir| std::fs::write(disks.path(dir), "this is no folder").unwrap());
+    assert!(matches!(disks.start(), Err(LogError::Io { path, .. }) if path == disks.path("a")));
+}
+
+fn is_refused_for(dir: &Path, opened: Result<Arc<Partition>, PartitionError>) -> bool {
+    matches!(opened, Err(PartitionError::Storage(why)) if why.contains(&format!("it is in {}", dir.display())))
+}
