@@ -17,7 +17,11 @@ pub(super) fn check(scope: &ConfigScope, name: &str, value: &str) -> Result<(), 
         }
         ConfigScope::Cluster | ConfigScope::Node(_) => dynamic(scope, name)?,
     };
-    key.parse(value).map(drop).map_err(|bad| bad.to_string())
+    let value = key.parse(value).map_err(|bad| bad.to_string())?;
+    if name != key.name && key.name.starts_with("max.connection") && value == Value::Whole(0) {
+        return Err(format!("{name} = 0: expected at least 1, or nobody could come by this listener to change it"));
+    }
+    Ok(())
 }
 
 /// Says what is wrong with all values of a scope together: those of a group keep within the bounds that the server's
@@ -95,6 +99,8 @@ mod tests {
             "Kafka has it, nobody reads it"
         );
         assert!(check(node, "zookeeper.connect", "localhost").unwrap_err().contains("needs no ZooKeeper"));
+        assert_eq!(check(node, "listener.name.outside.max.connections", "1"), Ok(()));
+        assert!(check(node, "listener.name.outside.max.connections", "0").unwrap_err().contains("at least 1"));
         assert!(check(node, "node.id", "1").unwrap_err().contains("read when a node starts"));
         assert_eq!(list_default(topic, "cleanup.policy").as_deref(), Some("delete"));
         assert_eq!(list_default(topic, "retention.ms"), None);

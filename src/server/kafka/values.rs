@@ -29,7 +29,7 @@ pub enum Source {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Set {
     /// The key there: a topic's value may be set under the server's name for it. Nothing for a default that is no
-    /// key's, because the server's key has none.
+    /// key's, because the key or the server's key has none.
     pub name: Option<Cow<'static, str>>,
     pub value: Value,
     pub source: Source,
@@ -114,5 +114,6 @@ impl Values<'_> {
 }
 
 fn default_of(key: &'static Key) -> Set {
-    Set { name: Some(key.name.into()), value: key.default(), source: Source::Default }
+    let value = key.default();
+    Set { name: (value != Value::Unset).then_some(key.name.into()), value, source: Source::Default }
 }
