@@ -3,12 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dohle::base::ids::{DirectoryId, NodeId, PartitionIndex, TopicId, Uuid};
-use dohle::broker::{Folders, Partition, PartitionError, Surroundings};
+use dohle::base::ids::{DirectoryId, MetadataIndex, NodeId, PartitionIndex, TopicId, Uuid};
+use dohle::broker::{Folders, Partition, PartitionError, Partitions, Surroundings};
+use dohle::config::Resolved;
 use dohle::log::{After, DirMeta, LogError};
+use dohle::metadata::partitions::{Partition as Assigned, PartitionState, ReplicaSet};
+use dohle::metadata::{Fact, Image};
 use tempfile::TempDir;
 
 use super::cluster::settings;
+use crate::world::Machine;
+use crate::world::dice::Dice;
+use crate::world::trace::Trace;
 
 const NAME: &str = "orders";
 const TOPIC: TopicId = TopicId(Uuid([7; 16]));
@@ -128,6 +134,41 @@ fn without_any_dir_there_is_nothing_to_start_with() {
     let disks = Disks::new();
     ["a", "b"].iter().for_each(|dir| std::fs::write(disks.path(dir), "this is no folder").unwrap());
     assert!(matches!(disks.start(), Err(LogError::Io { path, .. }) if path == disks.path("a")));
+}
+
+/// On a simulated disk, whose room is whatever a test says.
+#[test]
+fn a_replica_for_which_there_is_no_room_is_made_when_there_is() {
+    let machine = Machine::new("machine", &Dice::new(1), &Trace::default());
+    let world = machine.boot_process();
+    let around = Arc::new(Surroundings::new(NodeId(1), world.clone()));
+    let meta = DirMeta { cluster: "lab".into(), node: NodeId(1), directory: DirectoryId(Uuid([1; 16])) };
+    let folders = Folders::open(&world, &["/log".into()], &meta, After::ProcessCrash).unwrap();
+    let partitions = Partitions::new(around, Arc::new(folders), Resolved::default());
+    let (image, key) = (led_by_node_1(), (TOPIC, PartitionIndex(0)));
+
+    machine.disk.limit(0);
+    assert_eq!(partitions.take_up(&image, &[key]), 0);
+    assert_eq!(partitions.why_offline(TOPIC, key.1).as_deref(), Some("the disk of this partition is full"));
+    assert_eq!((partitions.lost(), partitions.wanting_room()), (vec![], vec![key]), "others need not lead it");
+
+    machine.disk.limit(u64::MAX);
+    assert_eq!(partitions.take_up(&image, &partitions.wanting_room()), 1, "it leads");
+    assert_eq!((partitions.lost(), partitions.wanting_room()), (vec![], vec![]));
+}
+
+/// One topic with one replica, here.
+fn led_by_node_1() -> Image {
+    let state = PartitionState { isr: ReplicaSet::first(1), leader: Some(NodeId(1)), ..Default::default() };
+    let partitions = vec![Assigned { replicas: [NodeId(1)].into(), state }];
+    let mut image = Image::default();
+    for fact in [
+        Fact::TopicCreated { topic: TOPIC, name: NAME.into() },
+        Fact::PartitionsCreated { topic: TOPIC, first: PartitionIndex(0), partitions },
+    ] {
+        image.apply(MetadataIndex(1), &fact);
+    }
+    image
 }
 
 fn is_refused_for(dir: &Path, opened: Result<Arc<Partition>, PartitionError>) -> bool {
