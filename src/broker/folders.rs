@@ -215,9 +215,12 @@ impl Folders {
     /// Writes the checkpoints of these partitions, and of all others as they were. Says where that failed.
     pub fn checkpoint<'a>(&self, partitions: impl Iterator<Item = &'a Arc<Partition>>) -> Vec<(&Path, LogError)> {
         for partition in partitions {
-            let [high_watermark, recovery_point, log_start, cleaned_to] = partition.checkpoint();
-            let now = Marks { high_watermark, recovery_point, log_start, cleaned_to };
-            self.dir_of(partition).remark(&partition.name, partition.index, |marks| *marks = now);
+            // Asked only now that nobody else changes the marks: what it answered before a truncation was prepared
+            // must not be noted after that.
+            self.dir_of(partition).remark(&partition.name, partition.index, |marks| {
+                let [high_watermark, recovery_point, log_start, cleaned_to] = partition.checkpoint();
+                *marks = Marks { high_watermark, recovery_point, log_start, cleaned_to };
+            });
         }
         self.usable().filter_map(|dir| Some((dir.files.path(), dir.write_if_behind().err()?))).collect()
     }

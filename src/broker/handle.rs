@@ -275,6 +275,15 @@ impl Broker {
         self.0.following.on_metadata();
     }
 
+    /// Tries again to make what there was no room for. Only between images: a partition is not opened twice at a time.
+    pub(super) async fn open_what_wants_room(&self) {
+        let wanting = self.0.partitions.wanting_room();
+        if !wanting.is_empty() {
+            let (broker, image) = (self.clone(), self.image());
+            self.0.openers[0].call(move || broker.0.partitions.take_up(&image, &wanting)).await;
+        }
+    }
+
     /// Makes the partitions what an image says. Logs are opened, and after a crash recovered, on several threads: each
     /// partition serves as soon as its own log is open.
     async fn reconcile(&self, old: Arc<Image>, new: Arc<Image>, delta: Delta) {

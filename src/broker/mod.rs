@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A [`Partition`] is a value behind a short mutex: the mind that judges (`replica`) and the log that keeps (`log`).
-//! Every call does its work at once, on the reactor that makes it; nothing awaits under the lock, no lock is taken
-//! under another. What takes time or talks to others is handed out as an [`Errand`].
+//! Every call does its work at once, on the reactor that makes it; nothing awaits under the lock, and no lock
+//! is taken under it. What takes time or talks to others is handed out as an [`Errand`].
 //!
 //! A broker talks to controllers only by `rpc`, also to the one in its own process.
 //!

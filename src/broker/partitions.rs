@@ -36,13 +36,15 @@ pub struct Partitions {
 
 type Key = (TopicId, PartitionIndex);
 
-/// A replica that this node should have, and whose log cannot be used: its disk failed, or it was damaged where it was
-/// durable. Its files are left as they are.
+/// A replica that this node should have, and whose log cannot be used: its disk failed or is full, or it was damaged
+/// where it was durable. Its files are left as they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offline {
     pub topic: Arc<str>,
     pub index: PartitionIndex,
     pub why: Arc<str>,
+    /// There was no room for it, which is no reason to count it out: it is tried again.
+    pub wants_room: bool,
 }
 
 impl Partitions {
@@ -59,8 +61,14 @@ impl Partitions {
         self.offline.borrow().values().cloned().collect()
     }
 
-    pub(super) fn offline_keys(&self) -> Vec<Key> {
-        self.offline.borrow().keys().copied().collect()
+    /// Those that nobody can count on.
+    pub fn lost(&self) -> Vec<Key> {
+        self.offline.borrow().iter().filter(|(_, replica)| !replica.wants_room).map(|(key, _)| *key).collect()
+    }
+
+    /// Those that could not be made yet.
+    pub fn wanting_room(&self) -> Vec<Key> {
+        self.offline.borrow().iter().filter(|(_, replica)| replica.wants_room).map(|(key, _)| *key).collect()
     }
 
     /// Wakes whoever waits whenever there are others.
@@ -159,7 +167,8 @@ impl Partitions {
     fn note_offline(&self, key: Key, name: &Arc<str>, error: Option<&PartitionError>) {
         self.offline.send_if_modified(|offline| match error {
             Some(error) => {
-                let now = Offline { topic: Arc::clone(name), index: key.1, why: error.to_string().into() };
+                let wants_room = *error == PartitionError::NoSpace;
+                let now = Offline { topic: Arc::clone(name), index: key.1, why: error.to_string().into(), wants_room };
                 offline.insert(key, now.clone()) != Some(now)
             }
             None => offline.remove(&key).is_some(),

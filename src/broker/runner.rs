@@ -1,7 +1,7 @@
 //! Runs the errands of partitions: proposals to the controller, timers, flushes, truncations.
 //!
-//! Invariants: every proposal's outcome is reported; a partition's flushes run one after another, and so do
-//! truncations.
+//! Invariants: every proposal's outcome is reported; a partition's flushes and truncations run one after another, since
+//! a flush in the middle of a truncation would vouch for what is being cut.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -31,7 +31,7 @@ use crate::replica::isr::{Outcome, Proposal};
 pub(super) async fn run(broker: Broker) {
     let executor = &broker.0.around.world.executor;
     let flushers = (0..FLUSHERS).map(|_| executor.worker("log-flush")).collect();
-    let worker = executor.worker("log-truncate");
+    let worker = executor.worker("log-checkpoint");
     let mut runner = Runner {
         upkeep: Upkeep::new(&broker),
         compactions: Compactions::new(&broker),
@@ -76,9 +76,9 @@ async fn upkeep_round(round: &mut Option<BoxFuture<'static, upkeep::Outcome>>) -
 
 struct Runner {
     broker: Broker,
-    /// A partition's flushes run on one of them, one after another.
+    /// A partition's flushes and truncations run on one of them, one after another.
     flushers: Vec<Arc<dyn Worker>>,
-    /// Truncations and checkpoints.
+    /// Checkpoints, and log dirs that fail.
     worker: Arc<dyn Worker>,
     upkeep: Upkeep,
     compactions: Compactions,
@@ -137,11 +137,13 @@ impl Runner {
                 }
                 Errand::Upkeep(partition) => self.upkeep.ask(&partition),
                 Errand::Truncate(partition, to, epoch) => {
-                    let truncating = truncate(self.broker.clone(), partition, to, epoch, Arc::clone(&self.worker));
+                    let worker = Arc::clone(self.flusher(&partition));
+                    let truncating = truncate(self.broker.clone(), partition, to, epoch, worker);
                     self.under_way.push(Box::pin(truncating));
                 }
                 Errand::StartOver(partition, at, epoch) => {
-                    let restarting = start_over(self.broker.clone(), partition, at, epoch, Arc::clone(&self.worker));
+                    let worker = Arc::clone(self.flusher(&partition));
+                    let restarting = start_over(self.broker.clone(), partition, at, epoch, worker);
                     self.under_way.push(Box::pin(restarting));
                 }
                 Errand::Fault(partition, fault) => {
@@ -220,7 +222,7 @@ async fn flush(broker: Broker, worker: Arc<dyn Worker>, partition: Arc<Partition
 
 async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: LeaderEpoch, worker: Arc<dyn Worker>) {
     let job = move || {
-        let safe = partition.safe_from_truncation(to).map_err(|error| error.to_string())?;
+        let safe = partition.prepare_truncation(to).map_err(|error| error.to_string())?;
         broker.0.folders.lower_recovery_point(&partition, safe).map_err(|error| error.to_string())?;
         partition.truncate(to, epoch).map_err(|error| error.to_string())
     };
@@ -237,6 +239,7 @@ async fn start_over(
     worker: Arc<dyn Worker>,
 ) {
     let job = move || {
+        partition.prepare_start_over();
         broker.0.folders.forget_before(&partition, at).map_err(|error| error.to_string())?;
         partition.start_over(at, epoch).map_err(|error| error.to_string())
     };

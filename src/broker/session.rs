@@ -145,7 +145,7 @@ async fn tell_of_offline(broker: &Broker, image: &Image, epoch: BrokerEpoch) -> 
         let assigned = image.topics().get(topic).and_then(|topic| topic.partition(index));
         assigned.is_none_or(|it| it.only(broker.node()).is_subset_of(it.state.offline))
     };
-    let mut replicas = broker.0.partitions.offline_keys();
+    let mut replicas = broker.0.partitions.lost();
     replicas.retain(|(topic, index)| !is_known(*topic, *index));
     if replicas.is_empty() {
         return Ok(());

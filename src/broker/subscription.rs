@@ -75,6 +75,7 @@ impl Following {
         match frame {
             Frame::Progress(progress) => {
                 self.broker.0.link.note_active(progress.active.map(|active| active.address));
+                self.broker.open_what_wants_room().await;
                 Ok(())
             }
             Frame::Batches(batches) => {

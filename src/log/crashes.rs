@@ -179,7 +179,7 @@ impl Run {
         if end < low {
             return Ok(());
         }
-        let safe = self.log.safe_from_truncation(offset)?;
+        let safe = self.log.prepare_truncation(offset)?;
         self.known.recovery_point = self.known.recovery_point.min(safe);
         self.end = safe; // until the truncation is done
         self.log.truncate_to(offset)?;

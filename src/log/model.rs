@@ -138,7 +138,7 @@ impl Model {
 
     fn truncate(&mut self) {
         let offset = self.offset();
-        let safe = self.log.safe_from_truncation(offset).expect("within the log");
+        let safe = self.log.prepare_truncation(offset).expect("within the log");
         self.recovery_point = self.recovery_point.min(safe);
         self.log.truncate_to(offset).expect("within the log");
         let cut_through = |batch: &Batch| batch.header().base_offset < offset && offset < batch.header().next_offset();

@@ -49,18 +49,26 @@ impl Retired {
 }
 
 impl Log {
-    /// What would survive a crash in the middle of a truncation to this offset. Blocks.
-    pub fn safe_from_truncation(&mut self, offset: Offset) -> Result<Offset, LogError> {
+    /// Before a truncation to this offset: the log vouches for no more than what would survive a crash in the middle
+    /// of it. Says how far that is. Blocks.
+    pub fn prepare_truncation(&mut self, offset: Offset) -> Result<Offset, LogError> {
         self.check()?;
         if offset < self.log_start {
             return Err(self.out_of_range(offset));
         }
         let (_, end) = self.first_cut(offset)?;
         let segment = self.segments[self.segment_of(end)].base();
-        if end == segment || self.batch_from(end.plus(-1))?.is_some_and(|(_, header)| header.base_offset < end) {
-            return Ok(end);
-        }
-        Ok(segment) // the log is to end in a gap, and for a moment it ends before that
+        let ends_here = self.batch_from(end.plus(-1))?.is_some_and(|(_, header)| header.base_offset < end);
+        // If the log is to end in a gap, for a moment it ends before that.
+        let safe = if end == segment || ends_here { end } else { segment };
+        self.distrust_from(safe);
+        Ok(safe)
+    }
+
+    /// Vouches for nothing from here on until the next flush; one that has begun does not count.
+    pub fn distrust_from(&mut self, offset: Offset) {
+        self.generation += 1;
+        self.recovery_point = self.recovery_point.min(offset);
     }
 
     /// The position in its segment of what would be cut first, if anything would, and the end of the log before it. A
@@ -85,8 +93,9 @@ impl Log {
     /// Forgets everything from an offset on, or from where the batch begins that holds it, durably. Blocks; run it on a
     /// worker.
     ///
-    /// Before this, the log dir's checkpoint must say, durably, that the recovery point is no later than what is
-    /// `safe_from_truncation`: or a crash of the machine would find missing what was durable once.
+    /// Between `prepare_truncation` and this, no flush is run, and the log dir's checkpoint must come to say, durably,
+    /// that the recovery point is no later than that said: or a crash of the machine would find missing what was
+    /// durable once.
     pub fn truncate_to(&mut self, offset: Offset) -> Result<(), LogError> {
         self.check()?;
         if offset < self.log_start {
@@ -156,7 +165,8 @@ impl Log {
 
     /// Forgets everything, to go on at an offset: for a follower whose leader no longer has what it lacks. Blocks.
     ///
-    /// Before this, the log dir's checkpoints must say, durably, that the log starts there, without a recovery point.
+    /// Before this, the log must `distrust_from` its very beginning, and then the log dir's checkpoints must say,
+    /// durably, that it starts there, without a recovery point.
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: WallMillis) -> Result<(), LogError> {
         self.check()?;
         self.guard_all(|log| log.start_over(offset, now))

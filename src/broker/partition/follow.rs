@@ -94,14 +94,15 @@ impl Partition {
         });
     }
 
-    /// What would survive a crash in the middle of a truncation to this offset. Waits for the disk.
-    pub fn safe_from_truncation(&self, to: Offset) -> Result<Offset, PartitionError> {
-        Ok(self.lock().log.safe_from_truncation(to)?)
+    /// Before a truncation to this offset: vouches for no more than what would survive a crash in the middle of it, and
+    /// says how far that is. Waits for the disk.
+    pub fn prepare_truncation(&self, to: Offset) -> Result<Offset, PartitionError> {
+        Ok(self.lock().log.prepare_truncation(to)?)
     }
 
     /// Does an [`Errand::Truncate`], unless another epoch has begun since. Waits for the disk: for a worker.
     ///
-    /// Before it, the recovery point's checkpoint must be durable at or below `safe_from_truncation`.
+    /// Before it, the recovery point's checkpoint must be durable at or below what `prepare_truncation` said.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, after| {
@@ -117,6 +118,11 @@ impl Partition {
             followed.mind.on_truncated(end, followed.effects);
             Ok(())
         })
+    }
+
+    /// Before a log is emptied: vouches for nothing in it any more.
+    pub fn prepare_start_over(&self) {
+        self.lock().log.distrust_from(Offset(0));
     }
 
     /// Does an [`Errand::StartOver`], unless another epoch has begun since. Waits for the disk: for a worker.

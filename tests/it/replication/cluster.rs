@@ -344,7 +344,7 @@ impl Broker {
     }
 }
 
-fn batch(index: i32, records: usize, bytes: usize) -> Batch {
+pub fn batch(index: i32, records: usize, bytes: usize) -> Batch {
     let mut builder = BatchBuilder::new();
     let value: Vec<u8> = (0..bytes).map(|at| (at * 31 + index as usize) as u8).collect();
     for _ in 0..records {

@@ -30,7 +30,7 @@ pub(super) fn cluster(image: &Image, answered_by: Option<NodeId>, offline: Vec<O
 }
 
 fn offline_replica(replica: Offline) -> proto::OfflineReplica {
-    let Offline { topic, index, why } = replica;
+    let Offline { topic, index, why, .. } = replica;
     proto::OfflineReplica { topic: topic.to_string(), partition: index.0, why: why.to_string() }
 }
 
