@@ -143,10 +143,13 @@ pub struct Env<'a> {
     /// Says what is wrong with a value of a key.
     pub check_config: &'a dyn Fn(&ConfigScope, &str, &str) -> Result<(), String>,
     /// Says what is wrong with all values of a scope together.
-    pub check_together: &'a dyn Fn(&ConfigScope, &BTreeMap<&str, &str>) -> Result<(), String>,
+    pub check_together: &'a dyn Fn(&ConfigScope, &ConfigValues<'_>) -> Result<(), String>,
     /// What a list has in it while nobody has set it; nothing for a key that is no list.
     pub list_default: &'a dyn Fn(&ConfigScope, &str) -> Option<String>,
 }
+
+/// Everything that is set for a scope, by key.
+pub type ConfigValues<'a> = BTreeMap<&'a str, &'a str>;
 
 /// What a topic gets that does not ask for anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,9 +1,8 @@
 //! Whether a configuration may be set while the cluster runs, and to that value.
 
-use std::collections::BTreeMap;
-
 use crate::config::key::{Key, Kind, Scope, Value};
 use crate::config::{Resolved, reason_to_ignore, table};
+use crate::controller::ConfigValues;
 use crate::metadata::configs::ConfigScope;
 
 /// Says what is wrong with a value of a key.
@@ -26,7 +25,7 @@ pub(super) fn check(scope: &ConfigScope, name: &str, value: &str) -> Result<(), 
 
 /// Says what is wrong with all values of a scope together: those of a group keep within the bounds that the server's
 /// keys set, and a session outlives its heartbeats.
-pub(super) fn check_together(node: &Resolved, scope: &ConfigScope, set: &BTreeMap<&str, &str>) -> Result<(), String> {
+pub(super) fn check_together(node: &Resolved, scope: &ConfigScope, set: &ConfigValues<'_>) -> Result<(), String> {
     let ConfigScope::Group(_) = scope else { return Ok(()) };
     let keys = set.iter().filter_map(|(name, text)| Some((table::group_key(name)?, text)));
     for (key, text) in keys {
