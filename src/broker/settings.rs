@@ -101,8 +101,8 @@ impl Lookup<'_> {
     fn value(&self, name: &str) -> Value {
         let key: &Key = table::topic_key(name).expect("only keys of the topics' table are asked for");
         let configs = self.image.configs();
-        let own = configs.value(ConfigScope::Topic(self.topic), name);
-        let cluster = || key.synonyms.iter().find_map(|synonym| configs.value(ConfigScope::Cluster, synonym.name));
+        let own = configs.value(&ConfigScope::Topic(self.topic), name);
+        let cluster = || key.synonyms.iter().find_map(|synonym| configs.value(&ConfigScope::Cluster, synonym.name));
         // What cannot be read counts as not set: it was checked before it became a fact.
         let set = own.or_else(cluster).and_then(|text| key.parse(text).ok());
         set.unwrap_or_else(|| self.node.inherited(key).0)

@@ -10,38 +10,53 @@ pub(super) const KEYS: &[Key] = &scoped(
         int("consumer.session.timeout.ms", 45 * SECOND)
             .at_least(1)
             .from(&[same("group.consumer.session.timeout.ms")])
+            .between(Some("group.consumer.min.session.timeout.ms"), Some("group.consumer.max.session.timeout.ms"))
             .doc("After how long without a heartbeat a consumer is taken out of the group."),
         int("consumer.heartbeat.interval.ms", 5 * SECOND)
             .at_least(1)
             .from(&[same("group.consumer.heartbeat.interval.ms")])
+            .between(Some("group.consumer.min.heartbeat.interval.ms"), Some("group.consumer.max.heartbeat.interval.ms"))
             .doc("How often a consumer of the group sends a heartbeat."),
         int("consumer.assignment.interval.ms", SECOND)
             .at_least(0)
             .from(&[same("group.consumer.assignment.interval.ms")])
+            .between(
+                Some("group.consumer.min.assignment.interval.ms"),
+                Some("group.consumer.max.assignment.interval.ms"),
+            )
             .doc("How long a new assignment waits for more members after the last one."),
         int("share.session.timeout.ms", 45 * SECOND)
             .at_least(1)
             .from(&[same("group.share.session.timeout.ms")])
+            .between(Some("group.share.min.session.timeout.ms"), Some("group.share.max.session.timeout.ms"))
             .doc("After how long without a heartbeat a share consumer is taken out of the group."),
         int("share.heartbeat.interval.ms", 5 * SECOND)
             .at_least(1)
             .from(&[same("group.share.heartbeat.interval.ms")])
+            .between(Some("group.share.min.heartbeat.interval.ms"), Some("group.share.max.heartbeat.interval.ms"))
             .doc("How often a share consumer sends a heartbeat."),
         int("share.assignment.interval.ms", SECOND)
             .at_least(0)
             .from(&[same("group.share.assignment.interval.ms")])
+            .between(Some("group.share.min.assignment.interval.ms"), Some("group.share.max.assignment.interval.ms"))
             .doc("How long a new assignment of a share group waits for more members after the last one."),
         int("share.record.lock.duration.ms", 30 * SECOND)
             .at_least(SECOND)
             .from(&[same("group.share.record.lock.duration.ms")])
+            .between(Some("group.share.min.record.lock.duration.ms"), Some("group.share.max.record.lock.duration.ms"))
             .doc("How long a share consumer may hold a record before others may have it."),
         int("share.delivery.count.limit", 5)
             .at_least(2)
             .from(&[same("group.share.delivery.count.limit")])
+            .between(Some("group.share.min.delivery.count.limit"), Some("group.share.max.delivery.count.limit"))
             .doc("How often a record is delivered before a share group gives it up."),
         int("share.partition.max.record.locks", 2_000)
             .at_least(100)
             .from(&[same("group.share.partition.max.record.locks")])
+            .between(
+                Some("group.share.min.partition.max.record.locks"),
+                Some("group.share.max.partition.max.record.locks"),
+            )
             .doc("How many records of a partition a share group may hold at once."),
         text("share.auto.offset.reset", "latest")
             .allow(Allowed::Form("latest, earliest or by_duration:P…", |reset| {
@@ -57,14 +72,17 @@ pub(super) const KEYS: &[Key] = &scoped(
         int("streams.session.timeout.ms", 45 * SECOND)
             .at_least(1)
             .from(&[same("group.streams.session.timeout.ms")])
+            .between(Some("group.streams.min.session.timeout.ms"), Some("group.streams.max.session.timeout.ms"))
             .doc("After how long without a heartbeat a streams client is taken out of the group."),
         int("streams.heartbeat.interval.ms", 5 * SECOND)
             .at_least(1)
             .from(&[same("group.streams.heartbeat.interval.ms")])
+            .between(Some("group.streams.min.heartbeat.interval.ms"), Some("group.streams.max.heartbeat.interval.ms"))
             .doc("How often a streams client sends a heartbeat."),
         int("streams.assignment.interval.ms", SECOND)
             .at_least(0)
             .from(&[same("group.streams.assignment.interval.ms")])
+            .between(Some("group.streams.min.assignment.interval.ms"), Some("group.streams.max.assignment.interval.ms"))
             .doc("How long a new assignment of a streams group waits for more members after the last one."),
         int("streams.initial.rebalance.delay.ms", 3 * SECOND)
             .at_least(0)
@@ -73,6 +91,7 @@ pub(super) const KEYS: &[Key] = &scoped(
         int("streams.num.standby.replicas", 0)
             .at_least(0)
             .from(&[same("group.streams.num.standby.replicas")])
+            .between(None, Some("group.streams.max.standby.replicas"))
             .doc("How many spare copies of each task's state a streams group keeps."),
     ],
 );

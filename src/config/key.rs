@@ -28,13 +28,15 @@ pub struct Key {
     pub doc: &'static str,
     /// The server's keys that a topic's or group's value is taken from while it has none; the strongest first.
     pub synonyms: &'static [Synonym],
+    /// The server's keys that bound a group's value from below and from above.
+    pub bounded_by: [Option<&'static str>; 2],
     /// Other names of the same key in a file.
     pub aliases: &'static [&'static str],
     /// The option of `dohle server` that sets it.
     pub flag: Option<&'static str>,
 }
 
-/// Kafka's types of values. Its type «class» is missing: nothing here runs Java classes.
+/// Kafka's types of values. A class is a name here: nothing runs Java classes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Boolean,
@@ -44,6 +46,7 @@ pub enum Kind {
     Double,
     Text,
     List,
+    Class,
     Password,
 }
 
@@ -101,7 +104,7 @@ pub enum Value {
     /// Short, int and long alike; the key keeps them in range.
     Whole(i64),
     Double(f64),
-    /// Text and password.
+    /// Text, class and password.
     Text(String),
     List(Vec<String>),
 }
@@ -151,6 +154,7 @@ impl Key {
             Kind::Short | Kind::Int | Kind::Long => return self.expected_number(),
             Kind::Double => "a number",
             Kind::Text => "text",
+            Kind::Class => "the name of a class",
             Kind::List => "a list with commas",
             Kind::Password => "a password",
         };
@@ -206,7 +210,7 @@ impl Key {
                 let found = elements(text).iter().map(|element| self.word(element, &[])).collect::<Option<_>>()?;
                 Some(Value::List(found))
             }
-            Kind::Text | Kind::Password => self.word(text, &[]).map(Value::Text),
+            Kind::Text | Kind::Class | Kind::Password => self.word(text, &[]).map(Value::Text),
         }
     }
 
@@ -291,6 +295,7 @@ impl fmt::Display for Kind {
             Self::Double => "double",
             Self::Text => "string",
             Self::List => "list",
+            Self::Class => "class",
             Self::Password => "password",
         })
     }
@@ -368,6 +373,10 @@ pub(super) const fn list(name: &'static str, default: &'static str) -> Key {
     row(name, Kind::List, Preset::Text(default))
 }
 
+pub(super) const fn class(name: &'static str, default: &'static str) -> Key {
+    row(name, Kind::Class, Preset::Text(default))
+}
+
 /// A key without a default.
 pub(super) const fn unset(name: &'static str, kind: Kind) -> Key {
     row(name, kind, Preset::Unset)
@@ -393,6 +402,7 @@ const fn row(name: &'static str, kind: Kind, preset: Preset) -> Key {
         scope: Scope::ReadOnly,
         doc: "",
         synonyms: &[],
+        bounded_by: [None; 2],
         aliases: &[],
         flag: None,
     }
@@ -425,6 +435,12 @@ impl Key {
 
     pub(super) const fn from(mut self, synonyms: &'static [Synonym]) -> Self {
         self.synonyms = synonyms;
+        self
+    }
+
+    /// The server's keys that bound the value.
+    pub(super) const fn between(mut self, least: Option<&'static str>, most: Option<&'static str>) -> Self {
+        self.bounded_by = [least, most];
         self
     }
 

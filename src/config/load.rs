@@ -139,11 +139,13 @@ impl Loading {
 
     /// One of the three outcomes: known, ignored, unknown.
     fn take(&mut self, given: Given) {
+        let row = ignored::key(&given.key);
+        if let Some(row) = row {
+            self.ignore(&given.key, row, given.origin.clone());
+        }
         if let Some(key) = table::server_key(&given.key) {
-            self.set(key, given);
-        } else if let Some(row) = ignored::key(&given.key) {
-            self.ignore(&given.key, row, given.origin);
-        } else {
+            self.set(key, given); // what is ignored too: whoever asks is told what was set
+        } else if row.is_none() {
             self.problems.push(Problem::error(given.origin, unknown(&given.key)));
         }
     }

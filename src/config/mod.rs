@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A key in a file has one of three outcomes: it is known and checked; it is *ignored*, and we say why (ZooKeeper, the
-//! JVM, thread pools we do not have); or it is unknown, which is an error that names the nearest key. All problems of
-//! all sources are reported, not only the first.
+//! JVM, thread pools we do not have), though where Kafka still has the key its value is checked and shown; or it is
+//! unknown, which is an error that names the nearest key. All problems of all sources are reported, not only the first.
 //!
 //! Invariants: a name is declared once per realm (server, topic, group); every default passes its own check; a
 //! password is never shown.
@@ -28,6 +28,7 @@ mod group;
 mod ignored;
 mod node;
 mod topic;
+mod unread;
 
 pub mod table;
 

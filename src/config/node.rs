@@ -11,6 +11,10 @@ const DIALABLE: Allowed = Allowed::Form("HOST:PORT or HOST", |text| {
 const SEED: Allowed = Allowed::Form("HOST:PORT or HOST; or the one word any", |text| {
     Address::parse(text, PEER_PORT).is_some_and(|address| !address.is_wildcard())
 });
+const OVERRIDES: Allowed = Allowed::Form("ADDRESS:COUNT with commas between them", |text| {
+    let is_pair = |(host, count): (&str, &str)| !host.is_empty() && count.parse::<u32>().is_ok();
+    text.is_empty() || text.split(',').all(|item| item.trim().rsplit_once(':').is_some_and(is_pair))
+});
 
 pub(super) const STATIC: &[Key] = &scoped(
     Scope::ReadOnly,
@@ -41,7 +45,7 @@ pub(super) const STATIC: &[Key] = &scoped(
         ),
         text(
             "listener.security.protocol.map",
-            "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+            "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         )
         .doc("Which security protocol each listener speaks, as NAME:PROTOCOL with commas between them."),
         list("controller.listener.names", "").unlike_kafka("(required)").doc(
@@ -170,14 +174,15 @@ pub(super) const CLUSTER_WIDE: &[Key] = &scoped(
     [
         int("max.connections", INT_MAX)
             .at_least(0)
-            .doc("How many connections a broker holds; more wait until one closes."),
+            .doc("How many connections a broker holds; more wait until one closes. Lowered, it ends the idlest."),
         int("max.connections.per.ip", INT_MAX)
             .at_least(0)
             .doc("How many connections one address may hold; more are closed."),
         text("max.connections.per.ip.overrides", "")
-            .doc("Other limits for some addresses, as HOST:COUNT with commas between them."),
+            .allow(OVERRIDES)
+            .doc("Other limits for some addresses, as ADDRESS:COUNT with commas between them."),
         int("max.connection.creation.rate", INT_MAX)
             .at_least(0)
-            .doc("How many connections a broker accepts per second."),
+            .doc("How many connections a broker accepts per second; more have to wait."),
     ],
 );

@@ -6,7 +6,7 @@ use super::key::{Key, Scope};
 use super::load::{File, Resolved, unknown, variables};
 use super::problem::{Level, Origin, Problem, has_errors};
 use super::start::NodeConfig;
-use super::{ignored, table};
+use super::{ignored, reason_to_ignore, table};
 
 /// Which of the two ways to write an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +41,9 @@ struct Explained {
     value: String,
     set_by: Origin,
     overrides: Vec<Overridden>,
+    /// Why it has no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kafka_default: Option<&'static str>,
     expected: String,
@@ -69,9 +72,11 @@ struct Checked<'a> {
     problems: &'a [Problem],
 }
 
-/// All keys, or those of one scope.
+/// All keys that have an effect, or those of one scope.
 pub fn list(scope: Option<Scope>, format: Format) -> Report {
-    let mut keys: Vec<&Key> = table::all().filter(|key| scope.is_none_or(|scope| key.scope == scope)).collect();
+    let has_effect = |key: &&Key| !table::unread().any(|unread| std::ptr::eq(unread, *key));
+    let is_listed = |key: &&Key| scope.is_none_or(|scope| key.scope == scope) && has_effect(key);
+    let mut keys: Vec<&Key> = table::all().filter(is_listed).collect();
     keys.sort_by_key(|key| (key.name, key.scope));
     let output = match format {
         Format::Json => json(&keys.into_iter().map(listed).collect::<Vec<_>>()),
@@ -147,6 +152,7 @@ fn explained(key: &'static Key, name: &str, settings: &Resolved) -> Explained {
         value: key.shown(&value),
         set_by: set_by.clone(),
         overrides: overrides.collect(),
+        ignored: reason_to_ignore(key.name),
         kafka_default: key.kafka_preset,
         expected: key.expects(),
         aliases: key.aliases,
@@ -167,6 +173,7 @@ fn in_prose(explained: &Explained, key: &Key) -> String {
         origin => format!("{}, set by {origin}", in_words(value)),
     };
     let mut facts = vec![("value", set_by(&explained.value, &explained.set_by))];
+    facts.extend(explained.ignored.map(|reason| ("ignored", reason.to_owned())));
     facts.extend(explained.overrides.iter().map(|weaker| ("overrides", set_by(&weaker.value, &weaker.set_by))));
     facts.push(("default", in_words(&explained.key.default)));
     facts.extend(explained.kafka_default.map(|theirs| ("in Kafka", in_words(theirs))));

@@ -4,7 +4,7 @@
 //! brokers' dynamic settings), topics' keys and groups' keys.
 
 use super::key::Key;
-use super::{broker, group, node, topic};
+use super::{broker, group, node, topic, unread};
 
 /// The server's keys.
 pub fn server() -> impl Iterator<Item = &'static Key> {
@@ -18,7 +18,12 @@ pub fn server() -> impl Iterator<Item = &'static Key> {
         group::SERVER,
         group::SERVER_DYNAMIC,
     ];
-    tables.into_iter().flatten()
+    tables.into_iter().flatten().chain(unread())
+}
+
+/// Those of them that have no effect.
+pub(super) fn unread() -> impl Iterator<Item = &'static Key> {
+    [unread::STATIC, unread::PER_BROKER, unread::CLUSTER_WIDE].into_iter().flatten()
 }
 
 pub fn topic() -> &'static [Key] {

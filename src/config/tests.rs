@@ -7,7 +7,7 @@ use super::load::{File, Given, Resolved, load};
 use super::problem::Problem;
 use super::report::{Format, check, explain, list};
 use super::start::NodeConfig;
-use super::table;
+use super::{reason_to_ignore, table};
 
 /// Kafka's own files, reduced to what they set.
 const KAFKA_FILES: [File<'static>; 3] = [
@@ -106,6 +106,13 @@ fn rows_of_a_scope_stand_in_its_tables() {
     assert!(table::all().filter(|key| key.kind == Kind::Password).all(|key| matches!(key.preset, Preset::Unset)));
 }
 
+#[test]
+fn a_key_that_nothing_reads_is_ignored_and_no_other_is() {
+    let unread: Vec<&str> = table::unread().map(|key| key.name).collect();
+    let ignored = table::server().map(|key| key.name).filter(|name| reason_to_ignore(name).is_some());
+    assert_eq!(ignored.collect::<Vec<_>>(), unread);
+}
+
 // Three outcomes.
 
 #[test]
@@ -171,6 +178,16 @@ server.properties:16: compression.gzip.level = \"0\": expected a whole number fr
 server.properties: no node starts with it (11 errors, 2 warnings, 1 note)
 "
     );
+}
+
+#[test]
+fn an_ignored_key_that_kafka_has_is_checked_and_kept() {
+    let (settings, problems) = load(Some(properties("num.io.threads=16\nzookeeper.connect=here\n")), [], &[]);
+    assert_eq!(lines(&problems).matches(" is ignored: ").count(), 2);
+    assert_eq!(settings.number("num.io.threads"), 16);
+    assert!(settings.setting("zookeeper.connect").is_none());
+    let told = checked("num.io.threads=many\n");
+    assert!(told.contains("num.io.threads = \"many\": expected a whole number"), "{told}");
 }
 
 #[test]
@@ -535,7 +552,7 @@ fn explain_speaks_to_programs_too() {
 }
 
 #[test]
-fn list_shows_every_key_in_aligned_columns() {
+fn list_shows_every_key_with_an_effect_in_aligned_columns() {
     let report = list(Some(Scope::PerBroker), Format::Text);
     assert_eq!(
         report.output.lines().take(4).collect::<Vec<_>>().join("\n"),
@@ -545,7 +562,8 @@ cordoned.log.dirs                               list      per-broker  yes      -
 follower.replication.throttled.rate             long      per-broker  yes      9223372036854775807
 leader.replication.throttled.rate               long      per-broker  yes      9223372036854775807"
     );
-    assert_eq!(list(None, Format::Text).output.lines().count(), table::all().count() + 1);
+    let with_effect = table::all().count() - table::unread().count();
+    assert_eq!(list(None, Format::Text).output.lines().count(), with_effect + 1);
     let topics: serde_json::Value = serde_json::from_str(&list(Some(Scope::Topic), Format::Json).output).expect("JSON");
     assert_eq!(topics.as_array().map(Vec::len), Some(table::topic().len()));
     assert_eq!(topics[0]["name"], "cleanup.policy");

@@ -483,6 +483,7 @@ fn encode_config_target(it: &ConfigTarget) -> proto::ConfigTarget {
         ConfigTarget::Cluster => Target::Cluster(Everything {}),
         ConfigTarget::Node(node) => Target::NodeId(node.0),
         ConfigTarget::Topic(name) => Target::Topic(name.clone()),
+        ConfigTarget::Group(name) => Target::Group(name.clone()),
     };
     proto::ConfigTarget { target: Some(target) }
 }
@@ -493,6 +494,7 @@ fn decode_config_target(it: Option<proto::ConfigTarget>) -> Result<ConfigTarget,
         Target::Cluster(Everything {}) => ConfigTarget::Cluster,
         Target::NodeId(node) => ConfigTarget::Node(NodeId(node)),
         Target::Topic(name) => ConfigTarget::Topic(name),
+        Target::Group(name) => ConfigTarget::Group(name),
     })
 }
 

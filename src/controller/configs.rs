@@ -34,6 +34,7 @@ pub enum ConfigTarget {
     Cluster,
     Node(NodeId),
     Topic(String),
+    Group(String),
 }
 
 /// Kafka's operations on one key. The last two are for lists, whose members are separated by commas.
@@ -65,20 +66,20 @@ pub(super) fn alter(draft: &mut Draft<'_>, request: &AlterConfigs) -> Vec<Altere
 
 fn alter_one(draft: &mut Draft<'_>, resource: &ConfigAlteration) -> Result<(), Refused> {
     let scope = find(draft, &resource.target)?;
-    let wanted = wanted(draft, scope, resource)?;
+    let wanted = wanted(draft, &scope, resource)?;
     let mut decides_about_replicas = false;
     for (key, value) in wanted {
-        if draft.image().configs().value(scope, &key) == value.as_deref() {
+        if draft.image().configs().value(&scope, &key) == value.as_deref() {
             continue;
         }
         decides_about_replicas |= [MIN_INSYNC_REPLICAS, UNCLEAN_LEADER_ELECTION].contains(&key.as_str());
         draft.record(match value {
-            Some(value) => Fact::ConfigSet { scope, key, value },
-            None => Fact::ConfigUnset { scope, key },
+            Some(value) => Fact::ConfigSet { scope: scope.clone(), key, value },
+            None => Fact::ConfigUnset { scope: scope.clone(), key },
         });
     }
     if decides_about_replicas {
-        settle(draft, scope);
+        settle(draft, &scope);
     }
     Ok(())
 }
@@ -86,7 +87,7 @@ fn alter_one(draft: &mut Draft<'_>, resource: &ConfigAlteration) -> Result<(), R
 /// What is to be set and unset.
 fn wanted(
     draft: &Draft<'_>,
-    scope: ConfigScope,
+    scope: &ConfigScope,
     resource: &ConfigAlteration,
 ) -> Result<BTreeMap<String, Option<String>>, Refused> {
     let mut wanted = BTreeMap::new();
@@ -104,6 +105,10 @@ fn wanted(
     for (key, value) in &wanted {
         check(draft, scope, key, value.as_deref())?;
     }
+    let stays = draft.image().configs().of(scope).filter(|(key, _)| !wanted.contains_key(*key));
+    let comes = wanted.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?)));
+    (draft.env.check_together)(scope, &stays.chain(comes).collect())
+        .map_err(|why| Refusal::InvalidConfig.because(why))?;
     Ok(wanted)
 }
 
@@ -115,13 +120,14 @@ fn find(draft: &Draft<'_>, target: &ConfigTarget) -> Result<ConfigScope, Refused
             let unknown = || Refusal::UnknownTopicOrPartition.because(format!("there is no topic {name}"));
             draft.image().topics().named(name).map(|topic| ConfigScope::Topic(topic.id)).ok_or_else(unknown)
         }
+        ConfigTarget::Group(name) => Ok(ConfigScope::Group(name.as_str().into())),
     }
 }
 
 /// The value after an operation.
 fn outcome(
     draft: &Draft<'_>,
-    scope: ConfigScope,
+    scope: &ConfigScope,
     key: &str,
     operation: &ConfigOperation,
 ) -> Result<Option<String>, Refused> {
@@ -148,21 +154,21 @@ fn members(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|member| !member.is_empty()).map(str::to_owned).collect()
 }
 
-/// As in Kafka, what is wrong with a topic is INVALID_CONFIG, with a broker INVALID_REQUEST.
-fn check(draft: &Draft<'_>, scope: ConfigScope, key: &str, value: Option<&str>) -> Result<(), Refused> {
+/// As in Kafka, what is wrong with a topic or a group is INVALID_CONFIG, with a broker INVALID_REQUEST.
+fn check(draft: &Draft<'_>, scope: &ConfigScope, key: &str, value: Option<&str>) -> Result<(), Refused> {
     if key == MIN_INSYNC_REPLICAS && matches!(scope, ConfigScope::Node(_)) {
         let why = "leaders and controller must agree on min.insync.replicas: set it for the cluster or for a topic";
         return Err(Refusal::InvalidConfig.because(why));
     }
     let Some(value) = value else {
-        if key == MIN_INSYNC_REPLICAS && scope == ConfigScope::Cluster {
+        if key == MIN_INSYNC_REPLICAS && *scope == ConfigScope::Cluster {
             let why = "the cluster's min.insync.replicas can be changed, but not taken away";
             return Err(Refusal::InvalidConfig.because(why));
         }
         return Ok(());
     };
     let refusal = match scope {
-        ConfigScope::Topic(_) => Refusal::InvalidConfig,
+        ConfigScope::Topic(_) | ConfigScope::Group(_) => Refusal::InvalidConfig,
         ConfigScope::Cluster | ConfigScope::Node(_) => Refusal::InvalidRequest,
     };
     (draft.env.check_config)(scope, key, value).map_err(|why| refusal.because(why))
@@ -170,11 +176,11 @@ fn check(draft: &Draft<'_>, scope: ConfigScope, key: &str, value: Option<&str>) 
 
 /// Applies new rules to the partitions they are for. An ELR that the new min ISR no longer protects is given up in the
 /// same batch: from now on records can be committed that its members lack.
-fn settle(draft: &mut Draft<'_>, scope: ConfigScope) {
+fn settle(draft: &mut Draft<'_>, scope: &ConfigScope) {
     let topics: Vec<TopicId> = match scope {
-        ConfigScope::Topic(topic) => vec![topic],
+        ConfigScope::Topic(topic) => vec![*topic],
         ConfigScope::Cluster => draft.image().topics().iter().map(|topic| topic.id).collect(),
-        ConfigScope::Node(_) => return,
+        ConfigScope::Node(_) | ConfigScope::Group(_) => return,
     };
     let mut changes = Changes::default();
     for topic in topics {

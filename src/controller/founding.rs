@@ -29,7 +29,7 @@ pub(super) fn found(draft: &mut Draft<'_>, request: &Found) -> Result<(), Refuse
     }
     for (key, value) in &request.configs {
         let (scope, key, value) = (ConfigScope::Cluster, key.clone(), value.clone());
-        (draft.env.check_config)(scope, &key, &value).map_err(|why| Refusal::InvalidConfig.because(why))?;
+        (draft.env.check_config)(&scope, &key, &value).map_err(|why| Refusal::InvalidConfig.because(why))?;
         draft.record(Fact::ConfigSet { scope, key, value });
     }
     Ok(())

@@ -62,6 +62,7 @@ use crate::base::machine::{Decision, Machine};
 use crate::metadata::configs::ConfigScope;
 use crate::metadata::{Fact, Image};
 use draft::Draft;
+use std::collections::BTreeMap;
 
 /// What can be asked of the controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,9 +141,11 @@ pub struct Env<'a> {
     pub seed: u128,
     pub defaults: Defaults,
     /// Says what is wrong with a value of a key.
-    pub check_config: &'a dyn Fn(ConfigScope, &str, &str) -> Result<(), String>,
+    pub check_config: &'a dyn Fn(&ConfigScope, &str, &str) -> Result<(), String>,
+    /// Says what is wrong with all values of a scope together.
+    pub check_together: &'a dyn Fn(&ConfigScope, &BTreeMap<&str, &str>) -> Result<(), String>,
     /// What a list has in it while nobody has set it; nothing for a key that is no list.
-    pub list_default: &'a dyn Fn(ConfigScope, &str) -> Option<String>,
+    pub list_default: &'a dyn Fn(&ConfigScope, &str) -> Option<String>,
 }
 
 /// What a topic gets that does not ask for anything else.

@@ -107,7 +107,7 @@ fn create_one(draft: &mut Draft<'_>, topic: &NewTopic) -> Result<TopicShape, Ref
     let id = draft.draw_topic_id();
     for (key, value) in &topic.configs {
         let wrong = |why: String| Refusal::InvalidConfig.because(why);
-        (draft.env.check_config)(ConfigScope::Topic(id), key, value).map_err(wrong)?;
+        (draft.env.check_config)(&ConfigScope::Topic(id), key, value).map_err(wrong)?;
     }
     let assignment = match manual(topic)? {
         Some(replicas) => Assignment::manual(draft.image(), &replicas, None)?,

@@ -79,8 +79,8 @@ impl Image {
             Fact::TopicDeleted { topic } => self.delete_topic(*topic),
             Fact::PartitionsCreated { topic, first, partitions } => self.create_partitions(*topic, *first, partitions),
             Fact::PartitionsChanged { topic, changes } => self.change_partitions(*topic, changes),
-            Fact::ConfigSet { scope, key, value } => self.configure(*scope, key, Some(value)),
-            Fact::ConfigUnset { scope, key } => self.configure(*scope, key, None),
+            Fact::ConfigSet { scope, key, value } => self.configure(scope, key, Some(value)),
+            Fact::ConfigUnset { scope, key } => self.configure(scope, key, None),
             Fact::ProducerIdsAllocated { next, .. } => {
                 require(*next > self.cluster.next_producer_id, "these producer ids are given out already")?;
                 self.change_cluster(|it| it.next_producer_id = *next);
@@ -145,7 +145,7 @@ impl Image {
         require(node.is_fenced(), "a node that is not fenced cannot go")?;
         require(self.topics.hosted_by(id).next().is_none(), "the node has replicas")?;
         self.hash.toggle(node.digest());
-        self.forget_configs(ConfigScope::Node(id));
+        self.forget_configs(&ConfigScope::Node(id));
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl Image {
         for (index, partition) in topic.partitions() {
             self.hash.toggle(partition_digest(id, index, partition));
         }
-        self.forget_configs(ConfigScope::Topic(id));
+        self.forget_configs(&ConfigScope::Topic(id));
         Ok(())
     }
 
@@ -201,21 +201,21 @@ impl Image {
         Ok(())
     }
 
-    fn configure(&mut self, scope: ConfigScope, key: &str, value: Option<&str>) -> Result<(), Impossible> {
+    fn configure(&mut self, scope: &ConfigScope, key: &str, value: Option<&str>) -> Result<(), Impossible> {
         let exists = match scope {
-            ConfigScope::Cluster => true,
-            ConfigScope::Node(node) => self.nodes.directory_of(node).is_some(),
-            ConfigScope::Topic(topic) => self.topics.get(topic).is_some(),
+            ConfigScope::Cluster | ConfigScope::Group(_) => true,
+            ConfigScope::Node(node) => self.nodes.directory_of(*node).is_some(),
+            ConfigScope::Topic(topic) => self.topics.get(*topic).is_some(),
         };
         require(exists, "it configures something that is not there")?;
-        let before = self.configs.replace(scope, key, value);
+        let before = self.configs.replace(scope.clone(), key, value);
         for value in [before.as_deref(), value].into_iter().flatten() {
             self.hash.toggle(configs::digest(scope, key, value));
         }
         Ok(())
     }
 
-    fn forget_configs(&mut self, scope: ConfigScope) {
+    fn forget_configs(&mut self, scope: &ConfigScope) {
         for (key, value) in self.configs.remove(scope).iter() {
             self.hash.toggle(configs::digest(scope, key, value));
         }

@@ -160,12 +160,12 @@ fn encode_fact(fact: &Fact) -> proto::Fact {
             Kind::PartitionsChanged(columns::encode_changed(id(topic.0), changes))
         }
         Fact::ConfigSet { scope, key, value } => Kind::ConfigSet(proto::ConfigSet {
-            scope: Some(encode_scope(*scope)),
+            scope: Some(encode_scope(scope)),
             key: key.clone(),
             value: value.clone(),
         }),
         Fact::ConfigUnset { scope, key } => {
-            Kind::ConfigUnset(proto::ConfigUnset { scope: Some(encode_scope(*scope)), key: key.clone() })
+            Kind::ConfigUnset(proto::ConfigUnset { scope: Some(encode_scope(scope)), key: key.clone() })
         }
         Fact::ProducerIdsAllocated { node, epoch, next } => Kind::ProducerIdsAllocated(proto::ProducerIdsAllocated {
             node_id: node.0,
@@ -304,12 +304,13 @@ fn decode_listener(it: proto::Listener) -> Result<Listener, Malformed> {
     Ok(Listener { name: it.name, host: it.host, port, protocol })
 }
 
-fn encode_scope(scope: ConfigScope) -> proto::ConfigScope {
+fn encode_scope(scope: &ConfigScope) -> proto::ConfigScope {
     use proto::config_scope::Scope;
     let scope = match scope {
         ConfigScope::Cluster => Scope::Cluster(proto::Everything {}),
         ConfigScope::Node(node) => Scope::NodeId(node.0),
         ConfigScope::Topic(topic) => Scope::TopicId(id(topic.0)),
+        ConfigScope::Group(group) => Scope::Group(group.to_string()),
     };
     proto::ConfigScope { scope: Some(scope) }
 }
@@ -320,6 +321,7 @@ fn decode_scope(scope: Option<proto::ConfigScope>) -> Result<ConfigScope, Malfor
         Scope::Cluster(proto::Everything {}) => ConfigScope::Cluster,
         Scope::NodeId(node) => ConfigScope::Node(NodeId(node)),
         Scope::TopicId(bytes) => ConfigScope::Topic(topic(&bytes)?),
+        Scope::Group(group) => ConfigScope::Group(group.into()),
     })
 }
 

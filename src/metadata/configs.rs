@@ -1,4 +1,4 @@
-//! Configurations that were set while the cluster runs: for all, for one node, for one topic.
+//! Configurations that were set while the cluster runs: for all, for one node, for one topic, for one group.
 //!
 //! Invariants: keys and values were checked before they became facts; what cannot be read counts as not set.
 //! Absent on purpose: defaults and the meaning of most keys (`config`). Only what decides about replicas is read here,
@@ -22,12 +22,14 @@ pub const CLUSTER_DURABILITY: &str = "dohle.durability";
 pub const FSYNC: &str = "fsync";
 
 /// Whom a configuration is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ConfigScope {
     /// Every node, and every topic without a value of its own.
     Cluster,
     Node(NodeId),
     Topic(TopicId),
+    /// A group of this name, whether or not there is one: it has what was set for it when it comes.
+    Group(Arc<str>),
 }
 
 /// All configurations.
@@ -37,19 +39,19 @@ pub struct Configs {
 }
 
 impl Configs {
-    pub fn value(&self, scope: ConfigScope, key: &str) -> Option<&str> {
-        self.scopes.get(&scope)?.get(key).map(String::as_str)
+    pub fn value(&self, scope: &ConfigScope, key: &str) -> Option<&str> {
+        self.scopes.get(scope)?.get(key).map(String::as_str)
     }
 
     /// What is set for a scope, by key.
-    pub fn of(&self, scope: ConfigScope) -> impl Iterator<Item = (&str, &str)> {
-        let values = self.scopes.get(&scope).into_iter().flat_map(|values| values.iter());
+    pub fn of<'a>(&'a self, scope: &ConfigScope) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let values = self.scopes.get(scope).into_iter().flat_map(|values| values.iter());
         values.map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// Who has something set.
     pub fn scopes(&self) -> impl Iterator<Item = ConfigScope> {
-        self.scopes.keys().copied()
+        self.scopes.keys().cloned()
     }
 
     pub fn min_insync_replicas(&self, topic: TopicId) -> usize {
@@ -67,8 +69,8 @@ impl Configs {
 
     /// The topic's own value, else the cluster's.
     fn of_topic<T: FromStr>(&self, topic: TopicId, own_key: &str, cluster_key: &str) -> Option<T> {
-        let own = self.value(ConfigScope::Topic(topic), own_key);
-        let value = own.or_else(|| self.value(ConfigScope::Cluster, cluster_key))?;
+        let own = self.value(&ConfigScope::Topic(topic), own_key);
+        let value = own.or_else(|| self.value(&ConfigScope::Cluster, cluster_key))?;
         value.trim().to_ascii_lowercase().parse().ok() // as `config` reads it
     }
 
@@ -88,18 +90,19 @@ impl Configs {
     }
 
     /// Forgets everything that is set for a scope, and returns it.
-    pub(super) fn remove(&mut self, scope: ConfigScope) -> Arc<BTreeMap<String, String>> {
-        self.scopes.remove(&scope).unwrap_or_default()
+    pub(super) fn remove(&mut self, scope: &ConfigScope) -> Arc<BTreeMap<String, String>> {
+        self.scopes.remove(scope).unwrap_or_default()
     }
 }
 
 /// The digest of one value.
-pub(super) fn digest(scope: ConfigScope, key: &str, value: &str) -> Digest {
+pub(super) fn digest(scope: &ConfigScope, key: &str, value: &str) -> Digest {
     let digest = Digest::of(Noun::Config);
     let digest = match scope {
         ConfigScope::Cluster => digest.word(0),
         ConfigScope::Node(node) => digest.word(1).word(node.0 as u64),
         ConfigScope::Topic(topic) => digest.word(2).bytes(&topic.0.0),
+        ConfigScope::Group(group) => digest.word(3).bytes(group.as_bytes()),
     };
     digest.bytes(key.as_bytes()).bytes(value.as_bytes())
 }

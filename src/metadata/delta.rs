@@ -36,7 +36,7 @@ impl Delta {
             cluster: old.cluster() != new.cluster(),
             nodes: node_ids.filter(|id| old.nodes().get(*id) != new.nodes().get(*id)).collect(),
             topics: BTreeMap::new(),
-            configs: scopes.filter(|scope| !old.configs().of(*scope).eq(new.configs().of(*scope))).collect(),
+            configs: scopes.filter(|scope| !old.configs().of(scope).eq(new.configs().of(scope))).collect(),
         };
         for topic in old.topics().iter().filter(|topic| new.topics().get(topic.id).is_none()) {
             delta.topics.entry(topic.id).or_default().deleted = true;
@@ -78,7 +78,7 @@ impl Delta {
                 self.topics.entry(*topic).or_default().partitions.extend(changed);
             }
             Fact::ConfigSet { scope, .. } | Fact::ConfigUnset { scope, .. } => {
-                self.configs.insert(*scope);
+                self.configs.insert(scope.clone());
             }
         }
     }

@@ -66,6 +66,6 @@ fn topic(it: &Topic) -> impl Iterator<Item = Fact> + '_ {
 }
 
 fn configs(image: &Image, scope: ConfigScope) -> impl Iterator<Item = Fact> + '_ {
-    let set = image.configs().of(scope);
-    set.map(move |(key, value)| Fact::ConfigSet { scope, key: key.to_owned(), value: value.to_owned() })
+    let set = image.configs().of(&scope);
+    set.map(move |(key, value)| Fact::ConfigSet { scope: scope.clone(), key: key.to_owned(), value: value.to_owned() })
 }

@@ -94,6 +94,11 @@ fn history() -> Vec<Fact> {
         Fact::ConfigSet { scope: ConfigScope::Topic(ORDERS), key: "durability".into(), value: "fsync".into() },
         Fact::ConfigSet { scope: ConfigScope::Node(NodeId(1)), key: "log.cleaner.threads".into(), value: "2".into() },
         Fact::ConfigUnset { scope: ConfigScope::Node(NodeId(1)), key: "log.cleaner.threads".into() },
+        Fact::ConfigSet {
+            scope: ConfigScope::Group("g".into()),
+            key: "share.renew.acknowledge.enable".into(),
+            value: "false".into(),
+        },
         Fact::ProducerIdsAllocated { node: leaving, epoch: leaving_epoch, next: ProducerId(1000) },
         Fact::NodeShuttingDown { node: leaving, epoch: leaving_epoch },
     ]);

@@ -192,6 +192,7 @@ impl Start<'_> {
                 partitions: whole("num.partitions"),
                 replication_factor: whole("default.replication.factor"),
             },
+            settings: settings.clone(),
         }
     }
 

@@ -27,6 +27,7 @@ use super::settings;
 use crate::base::World;
 use crate::base::ids::{ControllerEpoch, MetadataIndex, NodeId};
 use crate::base::limits::{CATCH_UP_MS_MAX, COMMANDS_PER_ENTRY_MAX, ENTRY_BYTES_MAX, REIGN_RETRY_MS};
+use crate::config::Resolved;
 use crate::controller::{Command, Defaults, Env, Found, Refused, Reply, decide};
 use crate::metadata::record::{Header, Origin};
 use crate::metadata::{Batch, Fact, Image, StateHash, codec};
@@ -69,6 +70,8 @@ pub struct Charter {
     pub founding: Found,
     /// What a topic gets that does not ask for anything else.
     pub defaults: Defaults,
+    /// Hold the bounds of what is set while the cluster runs.
+    pub settings: Resolved,
 }
 
 /// A command on its way to a decision.
@@ -215,6 +218,7 @@ impl Active {
                 seed: u128::from_le_bytes(seed),
                 defaults: self.charter.defaults,
                 check_config: &settings::check,
+                check_together: &|scope, set| settings::check_together(&self.charter.settings, scope, set),
                 list_default: &settings::list_default,
             };
             drafted.take(asked, &env);

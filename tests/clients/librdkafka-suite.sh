@@ -8,25 +8,32 @@
 # The source is that of this checkout's locked rdkafka-sys; the first call builds it in a cache folder
 # (LIBRDKAFKA_SUITE_HOME, or below XDG_CACHE_HOME) and leaves nothing in the tree. With DOHLE_TEST_SERVER another
 # program takes the flags of `dohle server`: tests/clients/kafka-server.sh tells what Apache Kafka does.
-# Needs cargo, make, gcc and g++, and the headers of zlib and OpenSSL (Debian: zlib1g-dev libssl-dev).
+# Needs cargo, make, gcc and g++, and the headers of zlib and OpenSSL (Debian: zlib1g-dev libssl-dev). Its zstd is the
+# one that Dohle is built with.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 table=$here/librdkafka-suite.md
 
 cd "$here/../.."
 metadata=$(cargo metadata --locked --format-version 1)
-crate=$(grep -o '"manifest_path":"[^"]*/rdkafka-sys-[^"/]*/Cargo.toml"' <<<"$metadata" | cut -d'"' -f4)
+manifest() { grep -o '"manifest_path":"[^"]*/'"$1"'-[^"/]*/Cargo.toml"' <<<"$metadata" | cut -d'"' -f4; }
+crate=$(manifest rdkafka-sys)
 target=$(grep -o '"target_directory":"[^"]*"' <<<"$metadata" | cut -d'"' -f4)
-home=${LIBRDKAFKA_SUITE_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dohle/librdkafka}-$(basename "$(dirname "$crate")")
+home=${LIBRDKAFKA_SUITE_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/dohle/librdkafka-zstd}-$(basename "$(dirname "$crate")")
 
 # Builds beside the folder that is meant and renames: a folder under its own name is complete, whoever else builds.
 fetch() {
     [ ! -d "$home" ] || return 0
     mkdir -p "$(dirname "$home")"
-    local unfinished
+    local unfinished zstd_header zstd_library
+    cargo build --locked --bin dohle
+    zstd_header=$(dirname "$(manifest zstd-sys)")/zstd/lib
+    zstd_library=$(dirname "$(find "$target/debug/build" -path '*/zstd-sys-*/out/libzstd.a' -print -quit)")
     unfinished=$(mktemp -d "$home.XXXXXX")
     cp -R "$(dirname "$crate")/librdkafka/." "$unfinished"
-    (cd "$unfinished" && ./configure --disable-gssapi --disable-curl --disable-zstd --disable-lz4-ext &&
+    (cd "$unfinished" && ./configure --disable-gssapi --disable-curl --enable-zstd --disable-lz4-ext \
+        --CPPFLAGS="-I$zstd_header" --LDFLAGS="-L$zstd_library" &&
+        grep -q WITH_ZSTD config.h &&
         make -j"$(nproc)" libs && make -C tests -j"$(nproc)" test-runner) >"$unfinished/log" 2>&1 ||
         { tail -30 "$unfinished/log" >&2 && rm -rf "$unfinished" && exit 1; }
     mv -T "$unfinished" "$home" 2>/dev/null || rm -rf "$unfinished"

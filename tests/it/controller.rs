@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dohle::base::World;
 use dohle::base::ids::{BrokerEpoch, ClusterId, DirectoryId, IncarnationId, MetadataIndex, NodeId, Uuid};
 use dohle::base::store::Store;
-use dohle::config::Roles;
+use dohle::config::{Resolved, Roles};
 use dohle::controller::liveness::Patience;
 use dohle::controller::{Command, CreateTopics, Defaults, Found, NewTopic, Refusal, Register, Reply, Unfence};
 use dohle::metadata::nodes::{Boot, Registration};
@@ -128,7 +128,7 @@ fn start_controller(
     let founders = vec![(NODE, DIRECTORY)];
     let founding = Found { cluster: CLUSTER, founders, configs: Vec::new() };
     let defaults = Defaults { partitions: 1, replication_factor: 1 };
-    let charter = Charter { node: NODE, founding, defaults };
+    let charter = Charter { node: NODE, founding, defaults, settings: Resolved::default() };
     // Far beyond any test: whoever is fenced here is fenced by evidence.
     let patience = Patience { session_timeout: Duration::from_secs(600), ..Patience::default() };
     Controller::start(world, quorum, log, image, charter, patience)

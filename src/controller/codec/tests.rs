@@ -43,7 +43,8 @@ fn commands() -> Vec<Command> {
         ConfigOperation::Subtract("y".to_owned()),
     ];
     let operations: Vec<_> = operations.into_iter().map(|operation| ("key".to_owned(), operation)).collect();
-    let targets = [ConfigTarget::Cluster, ConfigTarget::Node(node), ConfigTarget::Topic("a".to_owned())];
+    let [topic, group] = [ConfigTarget::Topic("a".to_owned()), ConfigTarget::Group("g".to_owned())];
+    let targets = [ConfigTarget::Cluster, ConfigTarget::Node(node), topic, group];
     let resources = targets.map(|target| ConfigAlteration { target, operations: operations.clone(), replaces: true });
     let more = |assignments| MorePartitions { name: "a".to_owned(), count: 5, assignments };
     let all = vec![(String::from("a"), PartitionIndex(2))];

@@ -262,7 +262,10 @@ impl Stage {
             "cluster" => ConfigTarget::Cluster,
             text => match text.strip_prefix("node:") {
                 Some(node) => ConfigTarget::Node(nodes(node)[0]),
-                None => ConfigTarget::Topic(text.to_owned()),
+                None => match text.strip_prefix("group:") {
+                    Some(group) => ConfigTarget::Group(group.to_owned()),
+                    None => ConfigTarget::Topic(text.to_owned()),
+                },
             },
         };
         let operation = |(key, value): (&&str, &&str)| match key.split_at(key.len() - 1) {
@@ -380,17 +383,18 @@ impl Teller<'_> {
                 });
                 return now.collect();
             }
-            Fact::ConfigSet { scope, key, value } => format!("ConfigSet {} {key}={value}", self.scope(*scope)),
-            Fact::ConfigUnset { scope, key } => format!("ConfigUnset {} {key}", self.scope(*scope)),
+            Fact::ConfigSet { scope, key, value } => format!("ConfigSet {} {key}={value}", self.scope(scope)),
+            Fact::ConfigUnset { scope, key } => format!("ConfigUnset {} {key}", self.scope(scope)),
             Fact::ProducerIdsAllocated { node, next, .. } => format!("ProducerIdsAllocated {node} next={next}"),
         }]
     }
 
-    fn scope(&self, scope: ConfigScope) -> String {
+    fn scope(&self, scope: &ConfigScope) -> String {
         match scope {
             ConfigScope::Cluster => "cluster".to_owned(),
             ConfigScope::Node(node) => format!("node:{node}"),
-            ConfigScope::Topic(topic) => self.name(topic),
+            ConfigScope::Topic(topic) => self.name(*topic),
+            ConfigScope::Group(group) => format!("group:{group}"),
         }
     }
 
@@ -441,6 +445,7 @@ fn target(target: &ConfigTarget) -> String {
         ConfigTarget::Cluster => "cluster".to_owned(),
         ConfigTarget::Node(node) => format!("node:{node}"),
         ConfigTarget::Topic(name) => name.clone(),
+        ConfigTarget::Group(name) => format!("group:{name}"),
     }
 }
 

@@ -72,6 +72,7 @@ impl World {
             seed: self.commands.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
             defaults: Defaults { partitions: 1, replication_factor: 1 },
             check_config: &check_config,
+            check_together: &|_, _| Ok(()),
             list_default: &list_default,
         };
         let Decision { facts, reply } = decide(&self.image, command, &env);
@@ -100,7 +101,7 @@ impl World {
 }
 
 /// A stand-in for the table of configurations: knows that numbers are numbers.
-fn check_config(_: ConfigScope, key: &str, value: &str) -> Result<(), String> {
+fn check_config(_: &ConfigScope, key: &str, value: &str) -> Result<(), String> {
     match key {
         "min.insync.replicas" | "retention.ms" if value.parse::<i64>().is_err() => {
             Err(format!("{key} is a number, not {value:?}"))
@@ -115,7 +116,7 @@ fn check_config(_: ConfigScope, key: &str, value: &str) -> Result<(), String> {
     }
 }
 
-fn list_default(_: ConfigScope, key: &str) -> Option<String> {
+fn list_default(_: &ConfigScope, key: &str) -> Option<String> {
     (key == "cleanup.policy").then(|| "delete".to_owned())
 }
 

@@ -1,17 +1,18 @@
 //! Changes of configuration, as both of Kafka's requests for them ask: whom they are for, and what became of them.
 //!
-//! A topic by its name, a broker by its number, and all brokers by no name. Any broker takes a change; the active
-//! controller decides, by the table of keys, and writes it down for all.
+//! A topic or a group by its name, a broker by its number, and all brokers by no name. A group need not be there: it
+//! has what was set for it when it comes. Any broker takes a change; the active controller decides, by the table of
+//! keys, and writes it down for all.
 //!
 //! Answers per resource: INVALID_REQUEST to one that is named twice, to a name that is none, and to what a broker
-//! cannot be set to; INVALID_CONFIG to what a topic cannot be set to; UNKNOWN_TOPIC_OR_PARTITION,
+//! cannot be set to; INVALID_CONFIG to what a topic or a group cannot be set to; UNKNOWN_TOPIC_OR_PARTITION,
 //! BROKER_ID_NOT_REGISTERED; REQUEST_TIMED_OUT when no controller is active.
-//! Absent on purpose: loggers, of which a broker has none; groups and client metrics, whose configuration nobody keeps.
+//! Absent on purpose: loggers, of which a broker has none; client metrics, whose configuration nobody keeps.
 
 use super::client::Asked;
 use super::declined::{Declined, told};
 use super::repeated::repeated;
-use super::resources::{BROKER, BROKER_LOGGER, TOPIC};
+use super::resources::{BROKER, BROKER_LOGGER, GROUP, TOPIC, word};
 use crate::base::ids::NodeId;
 use crate::base::limits::KAFKA_ALTER_PATIENCE_MS;
 use crate::controller::{AlterConfigs, Command, ConfigAlteration, ConfigOperation, ConfigTarget, Reply};
@@ -92,7 +93,9 @@ fn target(asked: &Asked, resource_type: i8, name: &Text) -> Result<ConfigTarget,
             Err(Declined::new(ErrorCode::InvalidConfig, "this broker has no loggers"))
         }
         BROKER_LOGGER => Err(invalid(format!("this is not broker {name}"))),
-        other => Err(invalid(format!("resources of type {other} have no configuration that can be changed"))),
+        GROUP if name.is_empty() => Err(invalid("groups have no configuration in common: set the brokers'")),
+        GROUP => Ok(ConfigTarget::Group(name.to_string())),
+        other => Err(invalid(format!("{} {name:?} has no configuration that can be changed", word(other)))),
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use super::hangup::Hangup;
 use super::memory::Share;
 use super::outgoing::Outgoing;
-use super::patience::{Patience, Reading};
+use super::patience::{LastUse, Patience, Reading};
 use super::received::Received;
 use crate::base::executor::Worker;
 use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
@@ -81,9 +81,10 @@ pub async fn serve(
     answerer: impl Answerer,
     share: Share,
     terms: Terms,
+    used: LastUse,
     loader: Arc<dyn Worker>,
 ) -> Hangup {
-    let mut conversation = Conversation::new(stream, answerer, share, terms, loader);
+    let mut conversation = Conversation::new(stream, answerer, share, terms, used, loader);
     match poll_fn(|cx| conversation.poll(cx)).await {
         Ok(never) => match never {},
         Err(hangup) => hangup,
@@ -111,12 +112,19 @@ struct Conversation<A> {
 }
 
 impl<A: Answerer> Conversation<A> {
-    fn new(stream: Connection, answerer: A, share: Share, terms: Terms, loader: Arc<dyn Worker>) -> Self {
+    fn new(
+        stream: Connection,
+        answerer: A,
+        share: Share,
+        terms: Terms,
+        used: LastUse,
+        loader: Arc<dyn Worker>,
+    ) -> Self {
         Self {
             stream,
             answerer,
             share,
-            patience: Patience::new(terms.idle_max),
+            patience: Patience::new(terms.idle_max, used),
             terms,
             received: Received::default(),
             waiting: VecDeque::new(),

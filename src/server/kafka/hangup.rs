@@ -23,6 +23,8 @@ pub enum Hangup {
     Slow { received: usize },
     #[error("there was no memory for a large request: too many others are on their way")]
     NoMemory,
+    #[error("max.connections was lowered, and others were used more recently")]
+    NoPlace,
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error(transparent)]
@@ -43,7 +45,12 @@ impl Hangup {
     /// Clients come and go; only what somebody should look into is a warning.
     pub fn report(&self, from: SocketAddr) {
         match self {
-            Self::ByPeer | Self::CutShort { .. } | Self::Idle(_) | Self::Io(_) | Self::UnacknowledgedFailure { .. } => {
+            Self::ByPeer
+            | Self::CutShort { .. }
+            | Self::Idle(_)
+            | Self::NoPlace
+            | Self::Io(_)
+            | Self::UnacknowledgedFailure { .. } => {
                 debug!(event = "kafka.connection_ended", %from, why = %self, "a connection ended");
             }
             _ => warn!(event = "kafka.connection_refused", %from, why = %self, "a connection was closed"),

@@ -15,17 +15,21 @@ use super::connection::{Terms, serve};
 use super::dispatch::Dispatch;
 use super::door::Door;
 use super::fetching::Sessions;
+use super::hangup::Hangup;
 use super::memory::Memory;
-use super::places::{Entrance, OF_ONE, Place, Places};
+use super::places::{Entrance, Limits, OF_ONE, Place, Places};
+use super::values::Values;
 use crate::base::executor::{Reactor, Task};
 use crate::base::limits::{ACCEPT_RETRY_MS, KAFKA_REQUEST_BYTES_MAX};
 use crate::base::network::{Connection, Detached, Listener};
 use crate::broker::Broker;
 use crate::config::Resolved;
+use crate::metadata::Image;
 
 /// The open Kafka port, all listeners together; dropping it closes them and their connections.
 pub struct KafkaPort {
     _accepting: Vec<Task>,
+    _limiting: Task,
     _open: watch::Sender<()>,
 }
 
@@ -47,16 +51,32 @@ impl KafkaPort {
         let slots = settings.number("max.incremental.fetch.session.cache.slots");
         let sessions = Sessions::new(usize::try_from(slots).unwrap_or(0));
         let house = House { memory: Memory::new(KAFKA_REQUEST_BYTES_MAX), terms: terms(settings), closing };
-        let places = Places::new(settings);
+        let names: Vec<String> = listeners.iter().map(|bound| bound.name.clone()).collect();
+        let places = Places::new(limits(broker, &broker.image(), &names));
         let accepting = listeners.into_iter().map(|Bound { name, is_guessed, listener }| {
             let (cold_reads, sessions, memory) = (cold_reads.clone(), sessions.clone(), house.memory.clone());
-            let entrance = places.at(&name, settings);
+            let entrance = places.at(&name);
             let door = Arc::new(Door::new(broker.clone(), name, is_guessed, cold_reads, sessions, memory));
             let reception = Reception { reactors: reactors.to_vec(), next: 0, entrance, door, house: house.clone() };
             world.executor.spawn("kafka.accept", Box::pin(reception.accept(listener)))
         });
-        Self { _accepting: accepting.collect(), _open: open }
+        let accepting = accepting.collect();
+        let limiting = world.executor.spawn("kafka.limits", Box::pin(follow_limits(broker.clone(), places, names)));
+        Self { _accepting: accepting, _limiting: limiting, _open: open }
     }
+}
+
+/// Has the limits of connections follow what is set while the node runs.
+async fn follow_limits(broker: Broker, places: Places, listeners: Vec<String>) {
+    let mut image = broker.image();
+    loop {
+        places.limit(limits(&broker, &image, &listeners));
+        image = broker.image_after(image.applied()).await;
+    }
+}
+
+fn limits(broker: &Broker, image: &Image, listeners: &[String]) -> Limits {
+    Limits::of(&Values { image, settings: broker.settings(), node: broker.node() }, listeners)
 }
 
 fn terms(settings: &Resolved) -> Terms {
@@ -117,7 +137,7 @@ fn arrived(stream: Connection) -> io::Result<(SocketAddr, Box<dyn Detached>)> {
 }
 
 /// Serves one connection, on its reactor, until it ends or the port is closed.
-async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, house: House, _place: Place) {
+async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, house: House, place: Place) {
     let House { memory, terms, mut closing, .. } = house;
     let (stream, dialled) = match stream.attach().and_then(|stream| Ok((stream.local_addr()?, stream))) {
         Ok((dialled, stream)) => (stream, dialled),
@@ -125,10 +145,11 @@ async fn talk(from: SocketAddr, stream: Box<dyn Detached>, door: Arc<Door>, hous
     };
     let cold_reads = Arc::clone(&door.cold_reads);
     let client = Rc::new(Client::new(door, dialled));
-    let conversation = serve(stream, Dispatch::new(client), memory.share(), terms, cold_reads);
+    let conversation = serve(stream, Dispatch::new(client), memory.share(), terms, place.used(), cold_reads);
     tokio::select! {
         biased;
         hangup = conversation => hangup.report(from),
+        () = place.lost() => Hangup::NoPlace.report(from),
         // Nothing is ever sent: it ends when the port is dropped.
         _ = closing.changed() => {}
     }

@@ -3,6 +3,8 @@
 //! One timer per connection, which is not touched by traffic: it fires every few seconds and looks at what happened.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,10 +30,17 @@ pub enum Reading {
     Frame { received: usize },
 }
 
+/// When a connection was last used, to the microsecond. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct LastUse {
+    opened: Instant,
+    micros: Arc<AtomicU64>,
+}
+
 /// The watch over one connection.
 pub struct Patience {
     idle_max: Option<Duration>,
-    moved_at: Instant,
+    used: LastUse,
     /// Since when the last look and those before it saw the same frame, or the same want of memory.
     since: Option<(Want, Instant)>,
     next_look: Pin<Box<Sleep>>,
@@ -43,16 +52,30 @@ enum Want {
     Frame,
 }
 
+impl LastUse {
+    pub fn now() -> Self {
+        Self { opened: Instant::now(), micros: Arc::default() }
+    }
+
+    pub fn at(&self) -> Instant {
+        self.opened + Duration::from_micros(self.micros.load(Ordering::Relaxed))
+    }
+
+    pub fn note(&self) {
+        let micros = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.micros.store(micros, Ordering::Relaxed);
+    }
+}
+
 impl Patience {
-    pub fn new(idle_max: Option<Duration>) -> Self {
-        let now = Instant::now();
-        let next_look = Box::pin(sleep_until(Self::next_look(now, now, idle_max)));
-        Self { idle_max, moved_at: now, since: None, next_look }
+    pub fn new(idle_max: Option<Duration>, used: LastUse) -> Self {
+        let next_look = Box::pin(sleep_until(Self::next_look(Instant::now(), used.at(), idle_max)));
+        Self { idle_max, used, since: None, next_look }
     }
 
     /// Bytes came or went.
-    pub fn moved(&mut self) {
-        self.moved_at = Instant::now();
+    pub fn moved(&self) {
+        self.used.note();
     }
 
     /// A request is complete: what was seen of it does not count against the next one.
@@ -67,7 +90,7 @@ impl Patience {
             ready!(self.next_look.as_mut().poll(cx));
             let now = Instant::now();
             self.judge(reading, now)?;
-            self.next_look.as_mut().reset(Self::next_look(now, self.moved_at, self.idle_max));
+            self.next_look.as_mut().reset(Self::next_look(now, self.used.at(), self.idle_max));
         }
     }
 
@@ -98,13 +121,13 @@ impl Patience {
             Reading::Sending | Reading::Idle | Reading::Starved => {}
         }
         match self.idle_max {
-            Some(idle_max) if now - self.moved_at >= idle_max => Err(Hangup::Idle(idle_max)),
+            Some(idle_max) if now - self.used.at() >= idle_max => Err(Hangup::Idle(idle_max)),
             _ => Ok(()),
         }
     }
 
-    fn next_look(now: Instant, moved_at: Instant, idle_max: Option<Duration>) -> Instant {
+    fn next_look(now: Instant, used_at: Instant, idle_max: Option<Duration>) -> Instant {
         let regular = now + Duration::from_millis(KAFKA_WATCH_MS);
-        idle_max.map_or(regular, |idle_max| regular.min(moved_at + idle_max))
+        idle_max.map_or(regular, |idle_max| regular.min(used_at + idle_max))
     }
 }

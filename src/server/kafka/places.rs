@@ -1,203 +1,222 @@
-//! Places for connections: so many in all, so many at a listener, and so many for one address.
+//! Places for connections: so many in all, so many at a listener, and so many for one address; and how fast they are
+//! given away.
 //!
 //! As in Kafka who finds no place in all or at the listener waits for one, and who comes after waits with him: nobody
-//! is accepted there meanwhile. Whose address has taken too many is not let in. All listeners count together, and an
-//! address may have a number of its own (`max.connections.per.ip.overrides`).
+//! is accepted there meanwhile. So does who comes too soon after others. Whose address has taken too many is not let
+//! in. All listeners count together, and an address may have a number of its own (`max.connections.per.ip.overrides`).
+//!
+//! All limits may change while connections are open. If there are then more in all than there are places, those that
+//! were not used for longest are asked to leave; limits of listeners and addresses are for those who come.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::warn;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, warn};
 
-use crate::base::limits::KAFKA_CONNECTIONS_MAX;
-use crate::config::{Resolved, Value};
+use super::patience::LastUse;
+
+mod limits;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+pub use limits::{IN_ALL, Limits, OF_ONE};
+use pace::Pace;
 
 /// The places of a broker. Clones are the same.
 #[derive(Clone)]
-pub struct Places {
-    in_all: Arc<Semaphore>,
-    by_address: Arc<ByAddress>,
-}
+pub struct Places(Arc<House>);
 
 /// The places as one listener gives them away.
 pub struct Entrance {
     listener: String,
-    at_listener: Arc<Semaphore>,
     places: Places,
 }
 
 /// One place; its drop makes room for another.
 pub struct Place {
-    _seats: [OwnedSemaphorePermit; 2],
-    _of_address: OfAddress,
+    number: u64,
+    from: IpAddr,
+    listener: String,
+    guest: Arc<Guest>,
+    places: Places,
 }
 
-/// An address has as many connections as [`OF_ONE`] or [`OF_SOME`] allow it.
+/// An address has as many connections as it may have.
 #[derive(PartialEq, Eq, Debug)]
 pub struct TooMany;
 
-struct ByAddress {
-    most: usize,
-    /// Instead of `most`.
-    most_of_some: BTreeMap<IpAddr, usize>,
-    taken: Mutex<BTreeMap<IpAddr, usize>>,
+struct House {
+    books: Mutex<Books>,
+    /// There is a free place, or another number of them.
+    changed: Notify,
 }
 
-/// A place as its address counts it.
-struct OfAddress {
-    from: IpAddr,
-    among: Arc<ByAddress>,
+/// Who is there.
+struct Books {
+    limits: Limits,
+    guests: BTreeMap<u64, Seated>,
+    next_number: u64,
+    at_listener: BTreeMap<String, AtListener>,
+    of_address: BTreeMap<IpAddr, usize>,
+    pace: Pace,
 }
 
-const IN_ALL: &str = "max.connections";
-pub const OF_ONE: &str = "max.connections.per.ip";
-const OF_SOME: &str = "max.connections.per.ip.overrides";
+#[derive(Default)]
+struct AtListener {
+    taken: usize,
+    pace: Pace,
+}
+
+struct Seated {
+    guest: Arc<Guest>,
+    is_leaving: bool,
+}
+
+struct Guest {
+    used: LastUse,
+    leave: Notify,
+}
 
 impl Places {
-    pub fn new(settings: &Resolved) -> Self {
-        let by_address = ByAddress {
-            most: count(settings.number(OF_ONE)),
-            most_of_some: overrides(settings.text(OF_SOME)),
-            taken: Mutex::default(),
+    pub fn new(limits: Limits) -> Self {
+        limits.warn_of_names();
+        let at_listener = limits.listeners().map(|name| (name.to_owned(), AtListener::default())).collect();
+        let books = Books {
+            limits,
+            guests: BTreeMap::new(),
+            next_number: 0,
+            at_listener,
+            of_address: BTreeMap::new(),
+            pace: Pace::default(),
         };
-        Self { in_all: seats(settings.number(IN_ALL)), by_address: Arc::new(by_address) }
+        Self(Arc::new(House { books: Mutex::new(books), changed: Notify::new() }))
     }
 
-    /// A listener may have a limit of its own, besides that of the broker.
-    pub fn at(&self, listener: &str, settings: &Resolved) -> Entrance {
-        let own = settings.setting(&format!("listener.name.{}.{IN_ALL}", listener.to_lowercase()));
-        let most = match own.map(|setting| &setting.value) {
-            Some(Value::Whole(most)) => *most,
-            _ => i64::MAX,
-        };
-        Entrance { listener: listener.to_owned(), at_listener: seats(most), places: self.clone() }
+    /// The entrance from one of the listeners that have limits.
+    pub fn at(&self, listener: &str) -> Entrance {
+        assert!(self.books().at_listener.contains_key(listener), "the caller names another listener than before");
+        Entrance { listener: listener.to_owned(), places: self.clone() }
+    }
+
+    /// Has other limits from now on.
+    pub fn limit(&self, limits: Limits) {
+        let mut books = self.books();
+        if books.limits != limits {
+            limits.warn_of_names();
+            books.limits = limits;
+            books.dismiss_surplus();
+            self.0.changed.notify_waiters();
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entrance {
-    /// Waits until there is a place.
+    /// Waits until it is time for another connection and there is a place.
     pub async fn place(&self, from: IpAddr) -> Result<Place, TooMany> {
-        let seats = [self.seat(&self.at_listener).await, self.seat(&self.places.in_all).await];
-        Ok(Place { _seats: seats, _of_address: self.places.by_address.take(from.to_canonical())? })
-    }
-
-    async fn seat(&self, seats: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-        if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
-            return seat;
-        }
         let listener = &self.listener;
-        warn!(event = "kafka.no_place", listener, "nobody is accepted until a connection closes: see {IN_ALL}");
-        Arc::clone(seats).acquire_owned().await.expect("nobody closes the semaphore")
-    }
-}
-
-impl ByAddress {
-    fn take(self: &Arc<Self>, from: IpAddr) -> Result<OfAddress, TooMany> {
-        let most = self.most_of_some.get(&from).copied().unwrap_or(self.most);
-        let mut taken = self.taken();
-        if most == 0 || taken.get(&from).is_some_and(|taken| *taken >= most) {
-            return Err(TooMany);
+        let delay = self.places.books().delay(listener, Instant::now());
+        if !delay.is_zero() {
+            debug!(event = "kafka.accept_delayed", listener, ms = delay.as_millis(), "connections come too fast");
+            sleep(delay).await;
         }
-        *taken.entry(from).or_default() += 1;
-        Ok(OfAddress { from, among: Arc::clone(self) })
+        let mut is_told = false;
+        loop {
+            let mut changed = pin!(self.places.0.changed.notified());
+            changed.as_mut().enable(); // what changes from here on is not missed
+            if let Some(outcome) = self.try_place(from.to_canonical()) {
+                return outcome;
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                warn!(event = "kafka.no_place", listener, "nobody is accepted until a connection closes: see {IN_ALL}");
+            }
+            changed.await;
+        }
     }
 
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing while there is no place.
+    fn try_place(&self, from: IpAddr) -> Option<Result<Place, TooMany>> {
+        let mut books = self.places.books();
+        if !books.has_place(&self.listener) {
+            return None;
+        }
+        if books.of_address.get(&from).copied().unwrap_or(0) >= books.limits.of_address(from) {
+            return Some(Err(TooMany));
+        }
+        let (number, guest) = books.seat(&self.listener, from);
+        Some(Ok(Place { number, from, listener: self.listener.clone(), guest, places: self.places.clone() }))
     }
 }
 
-impl Drop for OfAddress {
+impl Place {
+    /// To be told whenever the connection is used.
+    pub fn used(&self) -> LastUse {
+        self.guest.used.clone()
+    }
+
+    /// Waits until there is no place for this connection any longer.
+    pub async fn lost(&self) {
+        self.guest.leave.notified().await;
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.among.taken();
-        if let Some(by) = taken.get_mut(&self.from) {
+        self.places.books().leave(self.number, &self.listener, self.from);
+        self.places.0.changed.notify_waiters();
+    }
+}
+
+impl Books {
+    /// Counts a connection that comes now, and says how long it has to wait.
+    fn delay(&mut self, listener: &str, now: Instant) -> Duration {
+        let own = self.at_listener.get_mut(listener).expect("an entrance is at one of the listeners");
+        let [in_all, at_listener] = self.limits.per_second(listener);
+        self.pace.delay(in_all, now).max(own.pace.delay(at_listener, now))
+    }
+
+    fn has_place(&self, listener: &str) -> bool {
+        self.guests.len() < self.limits.in_all() && self.at_listener[listener].taken < self.limits.at_listener(listener)
+    }
+
+    fn seat(&mut self, listener: &str, from: IpAddr) -> (u64, Arc<Guest>) {
+        let guest = Arc::new(Guest { used: LastUse::now(), leave: Notify::new() });
+        let number = self.next_number;
+        self.next_number += 1;
+        self.guests.insert(number, Seated { guest: Arc::clone(&guest), is_leaving: false });
+        self.at_listener.get_mut(listener).expect("it was found when a place was looked for").taken += 1;
+        *self.of_address.entry(from).or_default() += 1;
+        (number, guest)
+    }
+
+    fn leave(&mut self, number: u64, listener: &str, from: IpAddr) {
+        self.guests.remove(&number);
+        self.at_listener.get_mut(listener).expect("listeners stay as long as their connections").taken -= 1;
+        if let Some(by) = self.of_address.get_mut(&from) {
             *by -= 1;
             if *by == 0 {
-                taken.remove(&self.from);
+                self.of_address.remove(&from);
             }
         }
     }
-}
 
-fn seats(most: i64) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(count(most).min(KAFKA_CONNECTIONS_MAX)))
-}
-
-fn count(most: i64) -> usize {
-    usize::try_from(most).unwrap_or(0)
-}
-
-/// Reads `ADDRESS:COUNT` with commas between them. What cannot be read is no reason not to start.
-fn overrides(text: &str) -> BTreeMap<IpAddr, usize> {
-    let mut limits = BTreeMap::new();
-    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-        let pair = item.rsplit_once(':');
-        let pair = pair.and_then(|(ip, count)| Some((ip.trim_matches(['[', ']']).parse().ok()?, count.parse().ok()?)));
-        match pair {
-            Some((ip, count)) => drop(limits.insert(ip, count)),
-            None => warn!(event = "kafka.override_ignored", item, "{OF_SOME} wants an address and a number"),
+    /// As many as there are too many are asked to leave, those first that were not used for longest.
+    fn dismiss_surplus(&mut self) {
+        let mut staying: Vec<_> = self.guests.values_mut().filter(|seated| !seated.is_leaving).collect();
+        let surplus = staying.len().saturating_sub(self.limits.in_all());
+        staying.sort_by_key(|seated| seated.guest.used.at());
+        for seated in staying.into_iter().take(surplus) {
+            seated.is_leaving = true;
+            seated.guest.leave.notify_one();
         }
-    }
-    limits
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::{Pin, pin};
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-    use crate::config::{Given, load};
-
-    fn settings(given: &[&str]) -> Resolved {
-        let given: Vec<_> = given.iter().map(|setting| Given::set(setting).expect("key=value")).collect();
-        load(None, [], &given).0
-    }
-
-    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    /// What comes of a connection at once.
-    fn arrives(at: &Entrance, from: &str) -> Poll<Result<Place, TooMany>> {
-        poll(pin!(at.place(from.parse().expect("an address"))))
-    }
-
-    #[test]
-    fn an_address_has_so_many_places_and_no_more() {
-        let of_some = format!("{OF_SOME}=10.0.0.9:3, nonsense, [::1]:1, 10.0.0.8:0");
-        let settings = settings(&["max.connections.per.ip=2", &of_some]);
-        let door = Places::new(&settings).at("PLAINTEXT", &settings);
-        let enters = |from| match arrives(&door, from) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => panic!("{from} has to wait"),
-        };
-        let _two = [enters("10.0.0.1").unwrap(), enters("::ffff:10.0.0.1").unwrap()];
-        assert!(enters("10.0.0.1").is_err() && enters("10.0.0.8").is_err());
-        let one = enters("::1").unwrap();
-        assert!(enters("::1").is_err());
-        drop(one);
-        assert!(enters("::1").is_ok(), "a place that was left is free");
-        let _three = [(); 3].map(|()| enters("10.0.0.9").unwrap());
-        assert!(enters("10.0.0.9").is_err());
-    }
-
-    #[test]
-    fn who_finds_no_place_waits_until_somebody_leaves() {
-        let settings = settings(&["max.connections=3", "listener.name.outside.max.connections=1"]);
-        let places = Places::new(&settings);
-        let (inside, outside) = (places.at("INSIDE", &settings), places.at("OUTSIDE", &settings));
-        let Poll::Ready(Ok(stranger)) = arrives(&outside, "10.0.0.1") else { panic!("there is room") };
-        assert!(arrives(&outside, "10.0.0.2").is_pending(), "one outside is as many as its listener takes");
-        let Poll::Ready(Ok(friend)) = arrives(&inside, "10.0.0.3") else { panic!("inside there is room") };
-        let Poll::Ready(Ok(_another)) = arrives(&inside, "10.0.0.4") else { panic!("inside there is room") };
-        let mut next = pin!(inside.place("10.0.0.5".parse().unwrap()));
-        assert!(poll(next.as_mut()).is_pending(), "three are as many as the broker takes");
-        drop(friend);
-        assert!(matches!(poll(next.as_mut()), Poll::Ready(Ok(_))));
-        drop(stranger);
-        assert!(arrives(&outside, "10.0.0.2").is_ready());
     }
 }

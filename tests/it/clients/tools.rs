@@ -91,6 +91,7 @@ fn kafkas_tools_for_administrators_do_their_work() {
     create_topic(&cluster.client(), "tended", (1, 1), &[]);
     a_topic_grows_and_is_configured(&cluster);
     brokers_are_configured(&cluster);
+    groups_are_configured(&cluster);
     the_quorum_is_described(&cluster);
     a_performance_test_is_counted(&cluster);
 }
@@ -121,6 +122,25 @@ fn brokers_are_configured(cluster: &Cluster) {
     let all = configs(&["--entity-name", "1", "--describe", "--all"]);
     assert!(all.contains("log.retention.ms=9000000") && all.contains("num.partitions=1"), "{all}");
     assert!(all.lines().count() > 150, "{all}");
+    let at_listener = "listener.name.plaintext.max.connections";
+    configs(&["--entity-name", "1", "--alter", "--add-config", &format!("{at_listener}=900,max.connections=1000")]);
+    let described = configs(&["--entity-name", "1", "--describe"]);
+    let places = format!("DYNAMIC_BROKER_CONFIG:{at_listener}=900, DYNAMIC_BROKER_CONFIG:max.connections=1000");
+    assert!(described.contains(&places), "{described}");
+    // The tool deletes only what it is told of.
+    configs(&["--entity-name", "1", "--alter", "--delete-config", &format!("{at_listener},max.connections")]);
+    assert!(!configs(&["--entity-name", "1", "--describe"]).contains("max.connections"));
+}
+
+/// A group has its configuration before anybody is in it; to delete it the tool has it described first.
+fn groups_are_configured(cluster: &Cluster) {
+    for change in
+        [["--add-config", "consumer.session.timeout.ms=50000"], ["--delete-config", "consumer.session.timeout.ms"]]
+    {
+        let readers = ["--entity-type", "groups", "--entity-name", "readers", "--alter"];
+        let done = tool("kafka-configs", &cluster.bootstrap(), &[&readers[..], &change].concat(), "").output;
+        assert!(done.contains("Completed updating config for group readers."), "{done}");
+    }
 }
 
 fn the_quorum_is_described(cluster: &Cluster) {

@@ -25,16 +25,16 @@ use dohle::wire::{ErrorCode, Text};
 use super::wire::Wire;
 use crate::cluster::Cluster;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 
-fn topic(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
+pub fn topic(name: &str, num_partitions: i32, replication_factor: i16) -> CreatableTopic {
     CreatableTopic { name: name.into(), num_partitions, replication_factor, ..Default::default() }
 }
 
 /// What becomes of some new topics, by name.
-fn create(wire: &mut Wire, topics: Vec<CreatableTopic>, validate_only: bool) -> Vec<(String, ErrorCode)> {
+pub fn create(wire: &mut Wire, topics: Vec<CreatableTopic>, validate_only: bool) -> Vec<(String, ErrorCode)> {
     let request = CreateTopicsRequest { topics, validate_only, timeout_ms: 30_000, ..Default::default() };
     let created = wire.ask_newest(&request).topics;
     let is_told = |name: &Option<Text>| name.as_ref().is_some_and(|name| !name.is_empty());
@@ -176,7 +176,7 @@ fn pages(wire: &mut Wire, response_partition_limit: i32) -> Vec<Vec<(String, usi
 }
 
 /// A change of one resource: keys with Kafka's number of the operation and a value.
-fn change(resource_type: i8, name: &str, configs: &[(&str, i8, Option<&str>)]) -> AlterConfigsResource {
+pub fn change(resource_type: i8, name: &str, configs: &[(&str, i8, Option<&str>)]) -> AlterConfigsResource {
     let config = |(name, config_operation, value): &(&str, i8, Option<&str>)| AlterableConfig {
         name: (*name).into(),
         config_operation: *config_operation,
@@ -187,12 +187,12 @@ fn change(resource_type: i8, name: &str, configs: &[(&str, i8, Option<&str>)]) -
     AlterConfigsResource { resource_type, resource_name: name.into(), configs, ..Default::default() }
 }
 
-fn alter(wire: &mut Wire, resources: Vec<AlterConfigsResource>) -> Vec<ErrorCode> {
+pub fn alter(wire: &mut Wire, resources: Vec<AlterConfigsResource>) -> Vec<ErrorCode> {
     let request = IncrementalAlterConfigsRequest { resources, ..Default::default() };
     wire.ask_newest(&request).responses.iter().map(|it| it.error_code).collect()
 }
 
-fn describe(wire: &mut Wire, resource_type: i8, name: &str) -> DescribeConfigsResult {
+pub fn describe(wire: &mut Wire, resource_type: i8, name: &str) -> DescribeConfigsResult {
     let resource = DescribeConfigsResource {
         resource_type,
         resource_name: name.into(),
@@ -210,19 +210,19 @@ fn describe(wire: &mut Wire, resource_type: i8, name: &str) -> DescribeConfigsRe
 }
 
 /// A key's value, and the number of where it comes from.
-fn value<'a>(described: &'a DescribeConfigsResult, key: &str) -> (Option<&'a str>, i8) {
+pub fn value<'a>(described: &'a DescribeConfigsResult, key: &str) -> (Option<&'a str>, i8) {
     let found: &DescribeConfigsResourceResult = described.configs.iter().find(|it| *it.name == *key).unwrap();
     assert!(found.documentation.is_some(), "{found:?}");
     (found.value.as_deref(), found.config_source)
 }
 
-const SET: i8 = 0;
-const DELETE: i8 = 1;
+pub const SET: i8 = 0;
+pub const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 const OF_TOPIC: i8 = 1;
 const OF_ALL_BROKERS: i8 = 3;
-const DEFAULT: i8 = 5;
+pub const DEFAULT: i8 = 5;
 
 #[test]
 fn configuration_is_changed_key_by_key() {

@@ -1,7 +1,7 @@
 //! A client without manners: it sends what it is given and reads what comes back.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -73,6 +73,11 @@ impl Wire {
         let mut frame = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
         self.stream.read_exact(&mut frame).ok()?;
         Some(frame.into())
+    }
+
+    /// The address the server sees.
+    pub fn from(&self) -> IpAddr {
+        self.stream.local_addr().unwrap().ip()
     }
 
     pub fn into_stream(self) -> TcpStream {

@@ -105,7 +105,7 @@ pub(super) fn summary(image: &Image, topic: &Topic) -> proto::TopicSummary {
 }
 
 pub(super) fn topic(image: &Image, topic: &Topic) -> proto::Topic {
-    let set = image.configs().of(ConfigScope::Topic(topic.id));
+    let set = image.configs().of(&ConfigScope::Topic(topic.id));
     proto::Topic {
         summary: Some(summary(image, topic)),
         partitions: topic.partitions().map(|(index, it)| partition(topic, index, it)).collect(),

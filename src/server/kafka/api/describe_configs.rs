@@ -1,30 +1,38 @@
 //! DescribeConfigs (32), versions 1-4. What topics, brokers and groups are configured with, and where it comes from.
 //!
 //! A topic has every key of the topics' table; a broker every key of the servers' table, for itself only (a client asks
-//! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. Passwords
-//! have no value. Synonyms are all places where a value is set, the one that counts first.
+//! each broker about itself); the broker without a name is «all brokers», of which only what is set is shown. A group
+//! has every key of the groups' table, whether or not there is one of its name. Passwords have no value. Synonyms are
+//! all places where a value is set, the one that counts first.
 //!
 //! Answers per resource: UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION; INVALID_REQUEST for another broker, for
 //! one without a name where there has to be one, and for what is no resource.
 //! Absent on purpose: loggers and client metrics, which have no keys.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::ids::TopicId;
 use crate::config::key::{Key, Kind, Value};
-use crate::config::table;
+use crate::config::{reason_to_ignore, table};
 use crate::metadata::Image;
 use crate::metadata::configs::ConfigScope;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::declined::Declined;
 use crate::server::kafka::partitions::is_topic_name;
-use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
-use crate::server::kafka::values::Set;
+use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, word};
+use crate::server::kafka::values::{Set, Source};
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use crate::wire::{ErrorCode, Text};
+
+/// What the names of settings for one listener begin with.
+const AT_LISTENER: &str = "listener.name.";
+/// A node that was not told its number has one all the same.
+const NODE_ID: &str = "node.id";
 
 pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let image = asked.image();
@@ -33,8 +41,12 @@ pub fn answer(asked: &Asked, request: DescribeConfigsRequest) -> DescribeConfigs
     DescribeConfigsResponse { results, ..Default::default() }
 }
 
-/// A key and every place where it is set.
-type Described = (&'static Key, Vec<Set>);
+/// A key by its name, which may be that at one listener, and every place where it is set.
+struct Described {
+    name: Cow<'static, str>,
+    key: &'static Key,
+    sets: Vec<Set>,
+}
 
 struct Describing<'a> {
     asked: &'a Asked,
@@ -50,13 +62,13 @@ impl Describing<'_> {
             error_message: Some(Text::default()), // as Kafka says that there is nothing to say
             ..Default::default()
         };
-        let is_wanted = |key: &Key| {
-            resource.configuration_keys.as_ref().is_none_or(|wanted| wanted.iter().any(|name| *name == key.name))
+        let is_wanted = |described: &&Described| {
+            resource.configuration_keys.as_ref().is_none_or(|wanted| wanted.iter().any(|name| **name == described.name))
         };
         match self.described(resource) {
             Ok(described) => {
-                let wanted = described.into_iter().filter(|(key, _)| is_wanted(key));
-                DescribeConfigsResult { configs: wanted.map(|(key, sets)| self.shown(key, &sets)).collect(), ..result }
+                let wanted = described.iter().filter(is_wanted);
+                DescribeConfigsResult { configs: wanted.map(|described| self.shown(described)).collect(), ..result }
             }
             Err(Declined { code, message }) => {
                 DescribeConfigsResult { error_code: code, error_message: Some(message), ..result }
@@ -73,10 +85,15 @@ impl Describing<'_> {
             GROUP | BROKER_LOGGER | CLIENT_METRICS if name.is_empty() => {
                 Err(Declined::new(ErrorCode::InvalidRequest, "this needs a name"))
             }
-            GROUP => Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_topic(None, key))),
+            GROUP => {
+                let group = ConfigScope::Group((**name).into());
+                Ok(self.keys(table::group(), |key| self.asked.values(&self.image).of_group(&group, key)))
+            }
             BROKER_LOGGER => self.broker(name).map(|_| Vec::new()),
             CLIENT_METRICS => Ok(Vec::new()),
-            other => Err(Declined::new(ErrorCode::InvalidRequest, format!("there are no resources of type {other}"))),
+            other => {
+                Err(Declined::new(ErrorCode::InvalidRequest, format!("{} {name:?} has no configuration", word(other))))
+            }
         }
     }
 
@@ -97,14 +114,45 @@ impl Describing<'_> {
                 format!("broker {here} knows its own configuration and that of all brokers (no name), not {name}'s");
             return Err(Declined::new(ErrorCode::InvalidRequest, why));
         }
-        Ok(self.keys(table::server(), |key| self.asked.values(&self.image).of_server(key)))
+        let values = self.asked.values(&self.image);
+        let mut described = Vec::new();
+        for key in table::server() {
+            let sets = match key.name {
+                NODE_ID => {
+                    vec![Set { name: Some(NODE_ID.into()), value: Value::Whole(here.0.into()), source: Source::Start }]
+                }
+                _ => values.of_server(key),
+            };
+            // Kafka tells a value by every name there is for it.
+            let names = key.aliases.iter().chain([&key.name]);
+            described.extend(names.map(|name| Described { name: (*name).into(), key, sets: sets.clone() }));
+        }
+        described.extend(self.at_listeners());
+        Ok(described)
+    }
+
+    /// What is set for single listeners, for this broker or for all.
+    fn at_listeners(&self) -> Vec<Described> {
+        let values = self.asked.values(&self.image);
+        let started = values.settings.iter().map(|(name, _)| name);
+        let scopes = [ConfigScope::Node(values.node), ConfigScope::Cluster];
+        let dynamic = scopes.into_iter().flat_map(|scope| self.image.configs().of(&scope)).map(|(name, _)| name);
+        let names: BTreeSet<&str> = started.chain(dynamic).filter(|name| name.starts_with(AT_LISTENER)).collect();
+        let described = names.into_iter().filter_map(|name| {
+            let key = table::server_key(name)?;
+            Some(Described { name: name.to_owned().into(), key, sets: values.of_listener(key, name) })
+        });
+        described.collect()
     }
 
     /// What is set for all brokers while the cluster runs.
     fn all_brokers(&self) -> Vec<Described> {
         let values = self.asked.values(&self.image);
-        let set = self.image.configs().of(ConfigScope::Cluster).filter_map(|(name, _)| table::server_key(name));
-        set.map(|key| (key, values.of_all_brokers(key))).filter(|(_, sets)| !sets.is_empty()).collect()
+        let described = self.image.configs().of(&ConfigScope::Cluster).filter_map(|(name, _)| {
+            let key = table::server_key(name)?;
+            Some(Described { name: name.to_owned().into(), key, sets: values.of_all_brokers(key, name) })
+        });
+        described.filter(|described| !described.sets.is_empty()).collect()
     }
 
     fn keys(
@@ -112,22 +160,22 @@ impl Describing<'_> {
         keys: impl IntoIterator<Item = &'static Key>,
         sets: impl Fn(&'static Key) -> Vec<Set>,
     ) -> Vec<Described> {
-        keys.into_iter().map(|key| (key, sets(key))).collect()
+        keys.into_iter().map(|key| Described { name: key.name.into(), key, sets: sets(key) }).collect()
     }
 
-    fn shown(&self, key: &'static Key, sets: &[Set]) -> DescribeConfigsResourceResult {
+    fn shown(&self, Described { name, key, sets }: &Described) -> DescribeConfigsResourceResult {
         let counts = sets.first().expect("a key that is described is set somewhere, if only by default");
-        let synonyms = if self.request.include_synonyms { sets } else { &[] };
-        let is_about_topic = table::topic_key(key.name).is_some_and(|topic| std::ptr::eq(topic, key));
+        let synonyms = if self.request.include_synonyms { &sets[..] } else { &[] };
+        let is_about_topic = table::topic_key(key.name).is_some_and(|topic| std::ptr::eq(topic, *key));
         DescribeConfigsResourceResult {
-            name: Text::from_static(key.name),
+            name: Text::from(&**name),
             value: value(key, &counts.value),
             read_only: !is_about_topic && !key.is_dynamic(),
             config_source: counts.source as i8,
             is_sensitive: key.kind == Kind::Password,
             synonyms: synonyms.iter().filter_map(|set| synonym(key, set)).collect(),
             config_type: config_type(key.kind),
-            documentation: self.request.include_documentation.then(|| Text::from_static(key.doc)),
+            documentation: self.request.include_documentation.then(|| documentation(key)),
             ..Default::default()
         }
     }
@@ -135,11 +183,19 @@ impl Describing<'_> {
 
 fn synonym(key: &Key, set: &Set) -> Option<DescribeConfigsSynonym> {
     Some(DescribeConfigsSynonym {
-        name: Text::from_static(set.name?),
+        name: Text::from(&**set.name.as_ref()?),
         value: value(key, &set.value),
         source: set.source as i8,
         ..Default::default()
     })
+}
+
+/// What a key means, and why it has no effect if it has none.
+fn documentation(key: &Key) -> Text {
+    match reason_to_ignore(key.name) {
+        Some(reason) => format!("{} It has no effect: {reason}.", key.doc).into(),
+        None => Text::from_static(key.doc),
+    }
 }
 
 /// A value as everybody may see it.
@@ -158,6 +214,7 @@ fn config_type(kind: Kind) -> i8 {
         Kind::Long => 5,
         Kind::Double => 6,
         Kind::List => 7,
+        Kind::Class => 8,
         Kind::Password => 9,
     }
 }

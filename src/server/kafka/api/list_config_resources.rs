@@ -1,9 +1,11 @@
-//! ListConfigResources (74), versions 0-1. What can have configuration of its own: topics and brokers.
+//! ListConfigResources (74), versions 0-1. What can have configuration of its own: topics and brokers, and
+//! the groups that have some.
 //!
 //! Version 0 asks for client metrics subscriptions only, of which there are none; from 1 on no type means all.
 //! Answers: UNSUPPORTED_VERSION to a type that there is not.
 
 use crate::metadata::Image;
+use crate::metadata::configs::ConfigScope;
 use crate::server::kafka::client::Asked;
 use crate::server::kafka::resources::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::wire::messages::list_config_resources::{
@@ -37,6 +39,11 @@ fn names(image: &Image, resource_type: i8) -> Vec<Text> {
         BROKER | BROKER_LOGGER => {
             image.nodes().iter().filter(|node| node.is_broker()).map(|node| node.id.to_string().into()).collect()
         }
+        GROUP => image.configs().scopes().filter_map(|scope| group(&scope)).collect(),
         _ => Vec::new(),
     }
+}
+
+fn group(scope: &ConfigScope) -> Option<Text> {
+    if let ConfigScope::Group(name) = scope { Some(Text::from(&**name)) } else { None }
 }

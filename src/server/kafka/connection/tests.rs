@@ -160,7 +160,7 @@ fn conversation(
     terms: Terms,
 ) -> (DuplexStream, impl Future<Output = Hangup> + use<>) {
     let (client, server) = duplex(1 << 20);
-    (client, serve(Box::new(Pipe(server)), answerer, memory.share(), terms, Arc::new(AtOnce)))
+    (client, serve(Box::new(Pipe(server)), answerer, memory.share(), terms, LastUse::now(), Arc::new(AtOnce)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +177,7 @@ async fn what_came_together_is_answered_together_and_what_said_goodbye_still_is(
     let writes = Arc::new(AtomicUsize::new(0));
     let stream = Box::new(Counted(Pipe(server), writes.clone()));
     let share = Memory::new(1 << 20).share();
-    let hangup = serve(stream, Waiter::default(), share, TERMS, Arc::new(AtOnce)).await;
+    let hangup = serve(stream, Waiter::default(), share, TERMS, LastUse::now(), Arc::new(AtOnce)).await;
     assert!(matches!(hangup, Hangup::ByPeer), "{hangup}");
     assert_eq!(writes.load(Ordering::Relaxed), 1);
     for number in 0..REQUESTS {
@@ -304,7 +304,7 @@ async fn who_asks_too_much_at_once_is_not_read_from() {
             client.write_all(&request(number as u8)).await.unwrap();
         }
         let share = Memory::new(1 << 20).share();
-        Conversation::new(Box::new(Pipe(server)), Waiter(told), share, TERMS, Arc::new(AtOnce))
+        Conversation::new(Box::new(Pipe(server)), Waiter(told), share, TERMS, LastUse::now(), Arc::new(AtOnce))
     };
     tokio::task::yield_now().await; // so much writing has used up what one poll may do
     poll_fn(|cx| {
