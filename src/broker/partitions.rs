@@ -124,11 +124,14 @@ impl Partitions {
         if assigned.place(self.around.me).is_none() {
             return self.remove(topic.id, index);
         }
-        let opened = self.opened(image, topic, index);
-        self.note_offline((topic.id, index), &topic.name, opened.as_ref().err());
-        let result = opened.and_then(|partition| partition.take_up(&duty(image, assigned, self.around.me)));
-        if let Err(error) = result {
-            let name = &topic.name;
+        let (key, name) = ((topic.id, index), &topic.name);
+        let outcome = match self.opened(image, topic, index) {
+            Ok(partition) => partition.take_up(&duty(image, assigned, self.around.me)),
+            // It may be tried again and again; only what is new is worth a line.
+            Err(error) if !self.note_offline(key, name, &error) => return,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
             error!(event = "partition.failed", topic = %name, partition = %index, %error, "a replica cannot serve");
         }
     }
@@ -141,6 +144,7 @@ impl Partitions {
         let key = (topic.id, Arc::clone(&topic.name), index);
         let partition = self.folders.open_partition(&self.around, key, settings)?;
         self.table().insert((topic.id, index), Arc::clone(&partition));
+        self.offline.send_if_modified(|offline| offline.remove(&(topic.id, index)).is_some());
         // Its log dir may have failed, and been emptied into the offline ones, before it was in the table.
         if let Some(why) = self.folders.why_failed(&partition) {
             self.table().remove(&(topic.id, index));
@@ -154,7 +158,7 @@ impl Partitions {
         let gone: Vec<_> = self.table().extract_if(.., |_, partition| partition.log_dir() == dir).collect();
         let cause_told = PartitionError::Storage(cause.to_string());
         for (key, partition) in gone {
-            self.note_offline(key, &partition.name, Some(&cause_told));
+            self.note_offline(key, &partition.name, &cause_told);
             partition.on_failed_flush(cause);
             drop(partition.take_up(&Duty::Wait));
         }
@@ -164,15 +168,11 @@ impl Partitions {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_offline(&self, key: Key, name: &Arc<str>, error: Option<&PartitionError>) {
-        self.offline.send_if_modified(|offline| match error {
-            Some(error) => {
-                let wants_room = *error == PartitionError::NoSpace;
-                let now = Offline { topic: Arc::clone(name), index: key.1, why: error.to_string().into(), wants_room };
-                offline.insert(key, now.clone()) != Some(now)
-            }
-            None => offline.remove(&key).is_some(),
-        });
+    /// Says whether that is new.
+    fn note_offline(&self, key: Key, name: &Arc<str>, error: &PartitionError) -> bool {
+        let wants_room = *error == PartitionError::NoSpace;
+        let now = Offline { topic: Arc::clone(name), index: key.1, why: error.to_string().into(), wants_room };
+        self.offline.send_if_modified(|offline| offline.insert(key, now.clone()) != Some(now))
     }
 
     fn remove_topic(&self, topic: TopicId) {

@@ -90,8 +90,11 @@ impl Log {
     }
 
     fn flush(&mut self, closing: bool) -> Result<Flush, LogError> {
-        self.epochs.store(&self.folder)?;
+        // Nothing was ever written: not even an epoch is worth a file, of which there would be one per partition.
         let is_blank = self.names == self.names_synced && self.log_end == Offset(0);
+        if !is_blank {
+            self.epochs.store(&self.folder)?;
+        }
         let mut files = Vec::new();
         let first = self.first_unflushed();
         let active = self.segments.len() - 1;

@@ -170,8 +170,9 @@ fn a_new_partition_is_durable_with_its_first_flush_and_an_empty_one_has_nothing_
     let named = |disk: &MemoryDisk| Log::topic_id(disk, path).expect("own text");
     let mut log = Log::create(Arc::new(disk.clone()), path, TopicId(Uuid([7; 16])), LogOptions::default(), NOW)
         .expect("an empty disk");
+    log.begin_epoch(LeaderEpoch(0)).expect("the first");
     assert!(log.begin_flush().expect("a sound disk").is_empty());
-    assert!(named(&disk).is_some());
+    assert!(named(&disk).is_some() && contents(&disk, "leader-epoch-checkpoint").is_none());
 
     append(&mut log, batch(500));
     disk.lose_power(&mut Random::new(1));
