@@ -21,7 +21,7 @@ pub use children::{Child, Ended, die_with};
 pub use executor::control_runtime;
 pub use process::{
     arguments, asked_to_stop, cpu_time, environment, hostname, id, is_running, is_terminal, is_watched, processors,
-    resident_bytes, temporary_folder, terminate, typed_lines,
+    resident_bytes, temporary_folder, terminate, typed_lines, write_back_times,
 };
 
 /// The world as it is: this machine's network, disk, threads, clock and randomness.

@@ -1,5 +1,6 @@
 //! This process: what it was started with, and how it is asked to end.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::thread;
@@ -62,14 +63,50 @@ pub fn terminate(process: u32) -> io::Result<()> {
 
 /// What a process of this machine has spent of its processors, in user and in kernel mode.
 pub fn cpu_time(process: u32) -> io::Result<Duration> {
-    /// What Linux promises to programs, whatever its own clock does.
-    const TICKS_PER_SECOND: u64 = 100;
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name of the program stands in parentheses, and may hold anything.
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_ascii_whitespace());
-    let ticks = fields.map(|fields| fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>());
-    let ticks = ticks.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its accounts cannot be read"))?;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    let stat =
+        Stat::of(&stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its accounts cannot be read"))?;
+    Ok(stat.spent)
+}
+
+/// What each of the kernel's own threads has spent that bring what was written from memory to the disk, or look for
+/// memory. They stand in no process's accounts, and do other work of the machine, too.
+pub fn write_back_times() -> io::Result<BTreeMap<u32, Duration>> {
+    const PARENT_OF_KERNEL_THREADS: u32 = 2;
+    const NAMES: [&str; 3] = ["kworker", "jbd2", "kswapd"];
+    let mut times = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // A process that has ended meanwhile has no accounts any more.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { continue };
+        let Some(stat) = Stat::of(&stat).filter(|stat| stat.parent == PARENT_OF_KERNEL_THREADS) else { continue };
+        if NAMES.iter().any(|name| stat.name.starts_with(name)) {
+            times.insert(process, stat.spent);
+        }
+    }
+    Ok(times)
+}
+
+/// What Linux tells of a process, as far as it is asked for here.
+struct Stat<'a> {
+    name: &'a str,
+    parent: u32,
+    spent: Duration,
+}
+
+impl<'a> Stat<'a> {
+    /// Reads `<number> (<name>) <state> <parent> …`.
+    fn of(text: &'a str) -> Option<Self> {
+        /// What Linux promises to programs, whatever its own clock does.
+        const TICKS_PER_SECOND: u64 = 100;
+        // The name stands in parentheses, and may hold anything.
+        let (front, fields) = text.rsplit_once(')')?;
+        let (_, name) = front.split_once('(')?;
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        let spent = Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
+        Some(Self { name, parent: fields.get(1)?.parse().ok()?, spent })
+    }
 }
 
 /// The memory a process of this machine has at present.
@@ -109,5 +146,18 @@ pub async fn asked_to_stop() -> io::Result<&'static str> {
         biased;
         _ = terminate.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_may_have_any_name_and_its_accounts_are_found_behind_it() {
+        let text = "17 (a) b (c) S 2 0 0 0 -1 69238880 0 0 0 0 150 25 0 0 20 0 1 0 30 0 0";
+        let stat = Stat::of(text).unwrap();
+        assert_eq!((stat.name, stat.parent, stat.spent), ("a) b (c", 2, Duration::from_millis(1750)));
+        assert!(Stat::of("17 (a) S 2").is_none());
     }
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! It drives any Kafka, so that two can be compared in one run. What a server spends is read from the accounts of its
-//! processes (`--pid`): where a machine is shared with the driver, wall time says little.
+//! processes (`--pid`): where a machine is shared with the driver, wall time says little. What was written is in memory
+//! then; what the kernel spends to bring it to the disk is in nobody's accounts, and told beside them.
 //!
 //! Absent on purpose: compression and keys (the server does not look at them), consumer groups, an open loop (`dohle
 //! lab` has one).
@@ -53,7 +54,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
   dohle bench                                        one-record requests, 2 connections with 5 in flight, localhost:9092
   dohle bench --records 16 --record-bytes 1000       requests of 16 KiB
   dohle bench --connections 1 --in-flight 1          how long one request takes
-  dohle bench --pid $(pgrep -d, dohle) -o json       with what the server's processes spend, as JSON")]
+  dohle bench --pid $(pgrep -d, dohle) -o json       with what the server's processes spend, as JSON
+
+What is written goes to memory first. What the kernel spends to bring it to the disk, up to half a minute later, is in
+no process's accounts. With --pid it is told beside them: what all of this machine's kworker, jbd2 and kswapd threads
+spend while it is counted, whoever they work for.")]
 pub(super) struct BenchArguments {
     /// Where the cluster is: addresses of Kafka listeners
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', default_value = "localhost:9092")]
@@ -289,27 +294,48 @@ impl Bench<'_> {
             ends.push(ended);
         }
         sleep_until(pace.from).await;
-        let before = self.cpu_time()?;
+        let before = self.spent()?;
         sleep_until(pace.until).await;
-        let spent = self.cpu_time()?.saturating_sub(before);
+        let spent = self.spent()?.since(&before);
         let mut tally = Tally::default();
         for ended in ends {
             tally.add(&ended.await.map_err(|_| Trouble::Vanished)??);
         }
-        let cost = if self.arguments.pid.is_empty() { None } else { Some(self.cost(spent)?) };
+        let cost = if self.arguments.pid.is_empty() { None } else { Some(self.cost(&spent)?) };
         Ok(Phase { tally, seconds, cost })
     }
 
-    fn cpu_time(&self) -> Result<Duration, BenchError> {
-        let spent = self.arguments.pid.iter().map(|process| host::cpu_time(*process));
-        spent.sum::<io::Result<Duration>>().map_err(|cause| BenchError::Outside { what: "read what is spent", cause })
+    fn spent(&self) -> Result<Spent, BenchError> {
+        let failed = |cause| BenchError::Outside { what: "read what is spent", cause };
+        let server = self.arguments.pid.iter().map(|process| host::cpu_time(*process));
+        let server = server.sum::<io::Result<Duration>>().map_err(failed)?;
+        let is_here = !self.arguments.pid.is_empty();
+        let write_back = if is_here { host::write_back_times().map_err(failed)? } else { BTreeMap::new() };
+        Ok(Spent { server, write_back })
     }
 
-    fn cost(&self, cpu: Duration) -> Result<Cost, BenchError> {
+    fn cost(&self, spent: &Spent) -> Result<Cost, BenchError> {
         let resident = self.arguments.pid.iter().map(|process| host::resident_bytes(*process));
         let resident_bytes =
             resident.sum::<io::Result<u64>>().map_err(|cause| BenchError::Outside { what: "read memory", cause })?;
-        Ok(Cost { cpu, resident_bytes })
+        Ok(Cost { cpu: spent.server, write_back: spent.write_back.values().sum(), resident_bytes })
+    }
+}
+
+/// What the server's processes have spent so far, and each thread of the kernel's write-back.
+struct Spent {
+    server: Duration,
+    write_back: BTreeMap<u32, Duration>,
+}
+
+impl Spent {
+    /// The kernel's threads come and go.
+    fn since(mut self, before: &Self) -> Self {
+        self.server = self.server.saturating_sub(before.server);
+        for (thread, spent) in &mut self.write_back {
+            *spent = spent.saturating_sub(before.write_back.get(thread).copied().unwrap_or_default());
+        }
+        self
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Phase {
 #[derive(Clone, Copy)]
 pub(super) struct Cost {
     pub(super) cpu: Duration,
+    /// What the kernel spent meanwhile to bring what was written to the disk.
+    pub(super) write_back: Duration,
     pub(super) resident_bytes: u64,
 }
 
@@ -54,6 +56,7 @@ struct Figures {
     p999_us: Option<f64>,
     server_cpu_us_per_request: Option<f64>,
     server_cpu_seconds_per_gigabyte: Option<f64>,
+    write_back_cpu_seconds_per_gigabyte: Option<f64>,
     server_resident_mib: Option<f64>,
 }
 
@@ -62,7 +65,7 @@ impl Phase {
         let Tally { requests, records, bytes, latencies } = &self.tally;
         let per_second = |count: u64| count as f64 / self.seconds as f64;
         let below = |thousandths| latencies.below(thousandths).map(|took| took.as_nanos() as f64 / 1e3);
-        let per = |unit: f64, of: u64| self.cost.map(|cost| cost.cpu.as_secs_f64() * unit / (of as f64).max(1.0));
+        let per = |spent: Duration, unit: f64, of: u64| spent.as_secs_f64() * unit / (of as f64).max(1.0);
         Figures {
             requests: *requests,
             requests_per_second: per_second(*requests),
@@ -71,8 +74,9 @@ impl Phase {
             p50_us: below(500),
             p99_us: below(990),
             p999_us: below(999),
-            server_cpu_us_per_request: per(1e6, *requests),
-            server_cpu_seconds_per_gigabyte: per(1e9, *bytes),
+            server_cpu_us_per_request: self.cost.map(|cost| per(cost.cpu, 1e6, *requests)),
+            server_cpu_seconds_per_gigabyte: self.cost.map(|cost| per(cost.cpu, 1e9, *bytes)),
+            write_back_cpu_seconds_per_gigabyte: self.cost.map(|cost| per(cost.write_back, 1e9, *bytes)),
             server_resident_mib: self.cost.map(|cost| cost.resident_bytes as f64 / (1024.0 * 1024.0)),
         }
     }
@@ -96,6 +100,7 @@ impl Report {
             "CPU s/GB",
             "RSS MiB",
         ]);
+        let mut beside = String::new();
         let phases = [("produce", Some(&self.produced)), ("consume", self.consumed.as_ref())];
         for (name, phase) in phases {
             let Some(figures) = phase.map(Phase::figures) else { continue };
@@ -111,11 +116,14 @@ impl Report {
                 shown(figures.server_cpu_seconds_per_gigabyte, 3),
                 shown(figures.server_resident_mib, 1),
             ]);
+            if let Some(spent) = figures.write_back_cpu_seconds_per_gigabyte {
+                beside += &format!("{name}: the kernel's write-back spent {spent:.3} s/GB beside the server\n");
+            }
         }
         format!(
             "{partitions} partitions, {replication_factor} replicas, acks={acks}, Produce v{produce_version} {kind}, \
              {connections} connections with {in_flight} in flight, {records} x {record_bytes} B a request\n\n{}",
-            table.text()
+            table.text() + &beside
         )
     }
 
@@ -146,7 +154,8 @@ mod tests {
     fn report() -> Report {
         let mut tally = Tally { requests: 1000, records: 2000, bytes: 2_000_000_000, ..Default::default() };
         (0..1000).for_each(|_| tally.latencies.record(Duration::from_micros(100)));
-        let cost = Some(Cost { cpu: Duration::from_millis(5), resident_bytes: 3 << 20 });
+        let cost =
+            Some(Cost { cpu: Duration::from_millis(5), write_back: Duration::from_millis(3), resident_bytes: 3 << 20 });
         let plan = Plan {
             partitions: 6,
             replication_factor: 1,
@@ -169,6 +178,7 @@ mod tests {
         assert_eq!(figures.megabytes_per_second, 1000.0);
         assert_eq!(figures.server_cpu_us_per_request, Some(5.0));
         assert_eq!(figures.server_cpu_seconds_per_gigabyte, Some(0.0025));
+        assert_eq!(figures.write_back_cpu_seconds_per_gigabyte, Some(0.0015));
         assert_eq!(figures.server_resident_mib, Some(3.0));
     }
 
@@ -176,9 +186,11 @@ mod tests {
     fn where_the_server_is_not_known_its_costs_are_left_out() {
         let text = report().text();
         assert!(text.contains("acks=all, Produce v13 idempotent"), "{text}");
-        let consumed = text.lines().last().unwrap();
+        let consumed = text.lines().find(|line| line.starts_with("consume")).unwrap();
         let cells: Vec<&str> = consumed.split_whitespace().collect();
         assert_eq!((cells[0], &cells[7..]), ("consume", &["-"; 3][..]), "{text}");
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("write-back")).collect();
+        assert_eq!(told, ["produce: the kernel's write-back spent 0.002 s/GB beside the server"]);
         assert!(report().json().contains("\"server_cpu_us_per_request\": null"));
     }
 }
