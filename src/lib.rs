@@ -46,6 +46,9 @@
 //!   one first (`quorum/haste.rs`).
 //! - **A broker stops**: it asks to be replaced, holds what clients send meanwhile, and passes it on to whoever leads
 //!   then (`broker/passing.rs`); after that the quorum's leader hands over, and the node stops from the roof down.
+//! - **A disk fails**: its log dir is given up (`broker/folders.rs`), the replicas in it go offline
+//!   (`broker/partitions.rs`), the controller is told (`broker/session.rs`) and has others lead them
+//!   (`controller/offline.rs`); the node goes on with its other dirs.
 //! - **A record grows old**: `broker/upkeep.rs` looks at its partition when the time has come; whole segments go
 //!   (`log/retention.rs`), or of each key the last record stays (`broker/compaction.rs`, `log/compaction/`).
 //! - **A test of all that**: `tests/it` with real processes and clients; `tests/sim` on simulated seams, by seed.

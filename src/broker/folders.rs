@@ -36,9 +36,7 @@ pub struct Folders {
 /// A log dir as it is found.
 pub struct DirReport {
     pub path: PathBuf,
-    /// Why it is not used any more, if it is not.
-    pub failed: Option<Arc<str>>,
-    /// Nothing if the disk does not answer.
+    /// Nothing if the dir failed or its disk does not answer.
     pub space: Option<Space>,
     pub partitions: Vec<Arc<Partition>>,
 }
@@ -229,7 +227,6 @@ impl Folders {
     pub fn report(&self, partitions: &[Arc<Partition>]) -> Vec<DirReport> {
         let report = |dir: &Dir| DirReport {
             path: dir.files.path().to_path_buf(),
-            failed: dir.why_failed().cloned(),
             space: self.world.disk.space(dir.files.path()).ok().filter(|_| dir.why_failed().is_none()),
             partitions: partitions
                 .iter()

@@ -63,12 +63,16 @@ impl Partitions {
 
     /// Those that nobody can count on.
     pub fn lost(&self) -> Vec<Key> {
-        self.offline.borrow().iter().filter(|(_, replica)| !replica.wants_room).map(|(key, _)| *key).collect()
+        self.offline_keys(|replica| !replica.wants_room)
     }
 
     /// Those that could not be made yet.
     pub fn wanting_room(&self) -> Vec<Key> {
-        self.offline.borrow().iter().filter(|(_, replica)| replica.wants_room).map(|(key, _)| *key).collect()
+        self.offline_keys(|replica| replica.wants_room)
+    }
+
+    fn offline_keys(&self, is_meant: impl Fn(&Offline) -> bool) -> Vec<Key> {
+        self.offline.borrow().iter().filter(|(_, replica)| is_meant(replica)).map(|(key, _)| *key).collect()
     }
 
     /// Wakes whoever waits whenever there are others.
