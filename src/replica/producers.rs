@@ -248,7 +248,7 @@ impl Producers {
         let known = self.known.get(&stamp.id);
         let state = before.or_else(|| known.map(|producer| (producer.epoch, producer.window.last_sequence())));
         let Some((epoch, last_sequence)) = state else {
-            return self.admit(high_watermark);
+            return self.admit(earlier.len(), high_watermark);
         };
         if stamp.epoch < epoch {
             return Verdict::InvalidProducerEpoch { current: epoch };
@@ -267,8 +267,8 @@ impl Producers {
 
     /// A producer of which nothing is known may begin with any sequence, as in Kafka: its state may have expired, or
     /// its records been deleted, while it was alive.
-    fn admit(&self, high_watermark: Offset) -> Verdict {
-        let full = self.known.len() >= self.count_max;
+    fn admit(&self, earlier: usize, high_watermark: Offset) -> Verdict {
+        let full = self.known.len() + earlier >= self.count_max; // as if all of those were new
         match full && self.known.values().all(|producer| producer.must_be_kept(high_watermark)) {
             true => Verdict::TooManyProducers,
             false => Verdict::Append,

@@ -1,5 +1,6 @@
 //! Producing: one append under the lock, and a wait for the high watermark outside of it.
 
+use std::slice;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -35,6 +36,15 @@ impl Partition {
     pub fn produce(self: &Arc<Self>, mut batches: Vec<Batch>, acks: Acks) -> Result<Produced, PartitionError> {
         self.within(|state, after| state.produce(self, &mut batches, acks, after))
     }
+
+    /// The same for batches of requests that came together: each has an outcome of its own, in their order.
+    pub fn produce_each(
+        self: &Arc<Self>,
+        mut batches: Vec<Batch>,
+        acks: Acks,
+    ) -> Vec<Result<Produced, PartitionError>> {
+        self.within(|state, after| state.produce_each(self, &mut batches, acks, after))
+    }
 }
 
 impl State {
@@ -45,17 +55,10 @@ impl State {
         acks: Acks,
         after: &mut After,
     ) -> Result<Produced, PartitionError> {
-        let (now, wall) = (partition.around.now(), partition.around.wall());
-        let hint = self.leader_hint;
-        let Role::Leading(leader) = &self.role else { return Err(PartitionError::NotLeader { hint }) };
-        leader.may_append(acks)?;
-        if leader.is_cut_off() && partition.around.lease.is_over(now) {
-            return Err(PartitionError::NotLeader { hint: None });
-        }
-        let epoch = leader.leader_epoch();
-        let infos: Vec<BatchInfo> = batches.iter().map(info_of).collect();
-        let (base, last) = match self.producers.check(&infos, leader.high_watermark()) {
-            Verdict::Append => self.append(partition, batches, epoch, now, wall, after)?,
+        let now = partition.around.now();
+        let (epoch, verdict) = self.judge(partition, batches, acks, now)?;
+        let (base, last) = match verdict {
+            Verdict::Append => self.append(partition, batches, epoch, now, after)?,
             Verdict::Duplicate { base_offset, last_offset, .. } => (base_offset, last_offset),
             Verdict::OutOfOrderSequence { expected } => {
                 return Err(PartitionError::OutOfOrderSequence { expected: expected.0 });
@@ -63,14 +66,66 @@ impl State {
             Verdict::InvalidProducerEpoch { .. } => return Err(PartitionError::InvalidProducerEpoch),
             Verdict::TooManyProducers => return Err(PartitionError::TooManyProducers),
         };
-        let stamped = batches.first().filter(|batch| batch.header().attributes.has_append_time());
-        Ok(Produced {
+        Ok(self.produced(base, last, batches.first(), acks))
+    }
+
+    /// One write for all where nothing speaks against any of them. Where something does, each is judged by itself.
+    fn produce_each(
+        &mut self,
+        partition: &Arc<Partition>,
+        batches: &mut [Batch],
+        acks: Acks,
+        after: &mut After,
+    ) -> Vec<Result<Produced, PartitionError>> {
+        if batches.len() > 1 && self.is_appended_at_once(partition, batches, acks, after) {
+            let header = Batch::header;
+            let appended = batches.iter().map(|batch| (header(batch).base_offset, header(batch).last_offset(), batch));
+            return appended.map(|(base, last, batch)| Ok(self.produced(base, last, Some(batch), acks))).collect();
+        }
+        batches.iter_mut().map(|batch| self.produce(partition, slice::from_mut(batch), acks, after)).collect()
+    }
+
+    /// Appends all batches, if they may follow each other and fit into a segment; or none.
+    fn is_appended_at_once(
+        &mut self,
+        partition: &Arc<Partition>,
+        batches: &mut [Batch],
+        acks: Acks,
+        after: &mut After,
+    ) -> bool {
+        let now = partition.around.now();
+        let bytes: usize = batches.iter().map(Batch::size).sum();
+        let Ok((epoch, Verdict::Append)) = self.judge(partition, batches, acks, now) else { return false };
+        bytes <= self.settings.log.segment_bytes as usize && self.append(partition, batches, epoch, now, after).is_ok()
+    }
+
+    /// Whether these batches, in this order, may be appended here, and in which epoch.
+    fn judge(
+        &self,
+        partition: &Partition,
+        batches: &[Batch],
+        acks: Acks,
+        now: Millis,
+    ) -> Result<(LeaderEpoch, Verdict), PartitionError> {
+        let hint = self.leader_hint;
+        let Role::Leading(leader) = &self.role else { return Err(PartitionError::NotLeader { hint }) };
+        leader.may_append(acks)?;
+        if leader.is_cut_off() && partition.around.lease.is_over(now) {
+            return Err(PartitionError::NotLeader { hint: None });
+        }
+        let infos: Vec<BatchInfo> = batches.iter().map(info_of).collect();
+        Ok((leader.leader_epoch(), self.producers.check(&infos, leader.high_watermark())))
+    }
+
+    fn produced(&mut self, base: Offset, last: Offset, first: Option<&Batch>, acks: Acks) -> Produced {
+        let stamped = first.filter(|batch| batch.header().attributes.has_append_time());
+        Produced {
             base,
             append_time: stamped.map(|batch| batch.header().max_timestamp),
             log_start: self.log.log_start(),
             committed: (acks == Acks::All).then(|| self.wait_for_commit(last)).flatten(),
             by: None,
-        })
+        }
     }
 
     fn append(
@@ -79,10 +134,9 @@ impl State {
         batches: &mut [Batch],
         epoch: LeaderEpoch,
         now: Millis,
-        wall: WallMillis,
         after: &mut After,
     ) -> Result<(Offset, Offset), PartitionError> {
-        let appended = self.log.append(batches, epoch, wall);
+        let appended = self.log.append(batches, epoch, partition.around.wall());
         let appended = appended.inspect_err(|error| after.on_log_error(error, partition))?;
         let high_watermark = self.role.high_watermark();
         for batch in &*batches {

@@ -1,12 +1,13 @@
 //! One client's connection: frames in, answers out, in the order of the requests.
 //!
 //! ```text
-//!  socket ─► received ─► answerer ─► waiting ─────────► outgoing ─► socket
-//!            (requests)  (at once)   (answers, in order) (segments)
+//!  socket ─► received ─► answerer ─► answers ──► outgoing ─► socket
+//!            (requests)  (at once)   (in order)  (segments)
 //! ```
 //!
 //! One task does it all, and starts no other. A request is handed over as soon as it is complete, so what it does
-//! (an append) happens in the order of arrival; what it has to wait for is a future in a queue, polled here.
+//! (an append) happens in the order of arrival, together with others that have come with it; what it has to wait for is
+//! a future in a queue, polled here.
 //!
 //! Invariants:
 //! - nothing is allocated because a frame says that it will be large: buffers grow with what has arrived, and beyond a
@@ -16,7 +17,6 @@
 //!
 //! Absent on purpose: what requests mean (`dispatch.rs`).
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,9 +26,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
+use super::answers::Answers;
 use super::hangup::Hangup;
 use super::memory::Share;
 use super::outgoing::Outgoing;
@@ -37,7 +37,6 @@ use super::received::Received;
 use crate::base::executor::Worker;
 use crate::base::limits::{KAFKA_BYTES_IN_FLIGHT_MAX, KAFKA_REQUESTS_IN_FLIGHT_MAX};
 use crate::base::network::Connection;
-use crate::wire::Frame;
 
 #[cfg(test)]
 pub mod tests;
@@ -46,23 +45,12 @@ pub mod tests;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Answers requests.
 pub trait Answerer {
-    /// Takes a frame, does at once what has to happen in the order of arrival, and says how it will be answered.
-    fn answer(&mut self, frame: Bytes) -> Result<Answer, Hangup>;
-}
+    /// Takes a request, and does what has to happen in the order of arrival; at the latest when told to `settle`. It is
+    /// answered by then, and so is every request before it.
+    fn take(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup>;
 
-/// How a request is answered.
-pub enum Answer {
-    Ready(Frame),
-    Later(LocalBoxFuture<'static, Result<Frame, Hangup>>),
-    /// Not at all.
-    Nothing,
-}
-
-impl Answer {
-    /// How many bytes of it are ready, and how many of those are in memory.
-    fn ready_bytes(&self) -> (usize, usize) {
-        if let Self::Ready(frame) = self { (frame.size(), frame.memory()) } else { (0, 0) }
-    }
+    /// For now there are no more requests: does and answers what was put off to be done together.
+    fn settle(&mut self, answers: &mut Answers) -> Result<(), Hangup>;
 }
 
 /// What holds for every connection of a listener.
@@ -102,12 +90,7 @@ struct Conversation<A> {
     terms: Terms,
     /// What has arrived and was not taken.
     received: Received,
-    /// In the order of the requests, with the size of each.
-    waiting: VecDeque<(Answer, usize)>,
-    waiting_bytes: usize,
-    /// Of the answers among them that are ready, and wait only for those before them.
-    ready_bytes: usize,
-    ready_memory: usize,
+    answers: Answers,
     outgoing: Outgoing,
 }
 
@@ -127,10 +110,7 @@ impl<A: Answerer> Conversation<A> {
             patience: Patience::new(terms.idle_max, used),
             terms,
             received: Received::default(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            ready_bytes: 0,
-            ready_memory: 0,
+            answers: Answers::default(),
             outgoing: Outgoing::new(loader),
         }
     }
@@ -152,7 +132,7 @@ impl<A: Answerer> Conversation<A> {
             if written > 0 {
                 self.patience.moved();
             }
-            self.share.note_answers(self.ready_memory + self.outgoing.memory);
+            self.share.note_answers(self.answers.ready_memory() + self.outgoing.memory);
             if self.received.has_next() && self.may_take() {
                 continue; // what was written has made room for it
             }
@@ -169,34 +149,17 @@ impl<A: Answerer> Conversation<A> {
         while self.may_take() {
             let Some(frame) = self.received.next() else { break };
             self.patience.request_taken();
-            let bytes = frame.len();
-            let answer = self.answerer.answer(frame)?;
-            let (ready_bytes, ready_memory) = answer.ready_bytes();
-            self.ready_bytes += ready_bytes;
-            self.ready_memory += ready_memory;
-            self.share.note_answers(self.ready_memory + self.outgoing.memory); // which may be enough for now
-            self.waiting.push_back((answer, bytes));
-            self.waiting_bytes += bytes;
+            self.answers.open(frame.len());
+            self.answerer.take(frame, &mut self.answers)?;
+            self.share.note_answers(self.answers.ready_memory() + self.outgoing.memory); // which may be enough for now
         }
-        Ok(())
+        self.answerer.settle(&mut self.answers)
     }
 
     /// Moves answers that are ready to the way out, none before its predecessors.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> Result<(), Hangup> {
-        while let Some((answer, bytes)) = self.waiting.front_mut() {
-            let (ready_bytes, ready_memory) = answer.ready_bytes();
-            self.ready_bytes -= ready_bytes;
-            self.ready_memory -= ready_memory;
-            match answer {
-                Answer::Later(coming) => match coming.as_mut().poll(cx) {
-                    Poll::Ready(frame) => self.outgoing.push(&frame?),
-                    Poll::Pending => break,
-                },
-                Answer::Ready(frame) => self.outgoing.push(frame),
-                Answer::Nothing => {}
-            }
-            self.waiting_bytes -= *bytes;
-            self.waiting.pop_front();
+        while let Some(frame) = self.answers.next(cx)? {
+            self.outgoing.push(&frame);
         }
         self.share.shrink_to(self.held());
         Ok(())
@@ -208,7 +171,7 @@ impl<A: Answerer> Conversation<A> {
         }
         let room = self.received.large(CHUNK_BYTES);
         let buffer = self.received.held() + room.unwrap_or(CHUNK_BYTES);
-        if self.share.poll_cover(buffer + self.waiting_bytes, cx).is_pending() {
+        if self.share.poll_cover(buffer + self.answers.request_bytes(), cx).is_pending() {
             return Ok(Poll::Pending);
         }
         let read = match room {
@@ -247,20 +210,21 @@ impl<A: Answerer> Conversation<A> {
     }
 
     fn held(&self) -> usize {
-        self.received.held() + self.waiting_bytes
+        self.received.held() + self.answers.request_bytes()
     }
 
     /// Whether another request may be taken.
     fn may_take(&self) -> bool {
-        self.waiting.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
-            && self.waiting_bytes + self.ready_bytes + self.outgoing.bytes < KAFKA_BYTES_IN_FLIGHT_MAX
+        let bytes = self.answers.request_bytes() + self.answers.ready_bytes() + self.outgoing.bytes;
+        self.answers.len() < KAFKA_REQUESTS_IN_FLIGHT_MAX
+            && bytes < KAFKA_BYTES_IN_FLIGHT_MAX
             && self.share.has_room_for_answer()
     }
 
     fn reading(&self) -> Reading {
         if self.outgoing.bytes > 0 {
             Reading::Sending
-        } else if !self.waiting.is_empty() {
+        } else if !self.answers.is_empty() {
             Reading::Busy
         } else if self.share.is_waiting() {
             Reading::Starved

@@ -1,22 +1,28 @@
 //! Who answers which API. One line each; `ApiVersions` names exactly these.
+//!
+//! Produce requests that come together are answered together, before anything else is done for this client.
 
 use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::answers::{Answer, Answers};
 use super::api;
 use super::client::{Asked, Client};
-use super::connection::{Answer, Answerer};
+use super::connection::Answerer;
 use super::hangup::Hangup;
 use crate::wire::header::HeaderError;
-use crate::wire::{ApiKey, Request, RequestHeader};
+use crate::wire::messages::produce::ProduceRequest;
+use crate::wire::{ApiKey, Message, Request, RequestHeader};
 
-/// Declares who answers: `at_once` without waiting, `later` by a future, `itself` with both at hand.
+/// Declares who answers: `at_once` without waiting, `later` by a future, `itself` with both at hand, `together` with
+/// what comes with it.
 macro_rules! apis {
-    ($($api:ident => $how:ident $module:ident;)*) => {
+    ($together:ident => together; $($api:ident => $how:ident $module:ident;)*) => {
         /// The APIs that are served, in the order of their numbers.
-        pub const SERVED: &[ApiKey] = &[$(ApiKey::$api,)*];
+        pub const SERVED: &[ApiKey] = &[TOGETHER, $(ApiKey::$api,)*];
+        const TOGETHER: ApiKey = ApiKey::$together;
 
         fn answer(asked: Asked, body: Bytes) -> Result<Answer, Hangup> {
             match asked.header.api {
@@ -28,7 +34,7 @@ macro_rules! apis {
 }
 
 apis! {
-    Produce => itself produce;
+    Produce => together;
     Fetch => itself fetch;
     ListOffsets => later list_offsets;
     Metadata => later metadata;
@@ -59,25 +65,51 @@ apis! {
 /// Answers one client's requests.
 pub struct Dispatch {
     client: Rc<Client>,
+    /// To be answered together.
+    producing: Vec<(Asked, ProduceRequest)>,
 }
 
 impl Dispatch {
     pub fn new(client: Rc<Client>) -> Self {
-        Self { client }
+        Self { client, producing: Vec::new() }
+    }
+
+    /// Puts a request off if it is to be answered together with others; if not, answers those and then this one.
+    fn heed(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
+        let client = self.client.clone();
+        let answer = match RequestHeader::decode(frame) {
+            Ok((header, body)) if header.api == TOGETHER => {
+                let request = ProduceRequest::decode(header.version, body)?;
+                self.producing.push((Asked { client, header }, request));
+                return Ok(());
+            }
+            Ok((header, body)) => {
+                self.settle(answers)?;
+                answer(Asked { client, header }, body)?
+            }
+            Err(HeaderError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
+                self.settle(answers)?;
+                let (header, response) = api::api_versions::unknown_version(correlation_id);
+                Answer::Ready(Asked { client, header }.encode(&response)?)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        answers.push(answer);
+        Ok(())
     }
 }
 
 impl Answerer for Dispatch {
-    fn answer(&mut self, frame: Bytes) -> Result<Answer, Hangup> {
-        let client = self.client.clone();
-        match RequestHeader::decode(frame) {
-            Ok((header, body)) => answer(Asked { client, header }, body),
-            Err(HeaderError::UnsupportedVersion { api: ApiKey::ApiVersions, correlation_id, .. }) => {
-                let (header, response) = api::api_versions::unknown_version(correlation_id);
-                Ok(Answer::Ready(Asked { client, header }.encode(&response)?))
-            }
-            Err(error) => Err(error.into()),
+    fn take(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
+        let heeded = self.heed(frame, answers);
+        if heeded.is_err() {
+            self.settle(answers)?; // what came before it happens all the same
         }
+        heeded
+    }
+
+    fn settle(&mut self, answers: &mut Answers) -> Result<(), Hangup> {
+        api::produce::answer(std::mem::take(&mut self.producing), answers)
     }
 }
 

@@ -81,7 +81,7 @@ fn a_log_dir_that_is_gone_is_told_of_and_used_no_more() {
     }
 }
 
-fn create(wire: &mut Wire, name: &str, partitions: i32) -> Uuid {
+pub fn create(wire: &mut Wire, name: &str, partitions: i32) -> Uuid {
     let topic =
         CreatableTopic { name: name.into(), num_partitions: partitions, replication_factor: 1, ..Default::default() };
     wire.ask_newest(&CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() });

@@ -191,7 +191,8 @@ fn a_replica_for_which_there_is_no_room_is_made_when_there_is() {
     assert_eq!((partitions.lost(), partitions.wanting_room()), (vec![], vec![]));
 }
 
-fn alone() -> Assignment {
+/// Leads a partition without followers.
+pub fn alone() -> Assignment {
     let standing = Standing { broker_epoch: BrokerEpoch(1), active: true };
     Assignment {
         leader_epoch: LeaderEpoch(0),

@@ -1,8 +1,9 @@
 //! Replication lanes between brokers in one process: what is produced on a leader reaches its followers, whatever
-//! happens to either. `folders.rs` is about where their partitions lie.
+//! happens to either. `folders.rs` is about where their partitions lie, `together.rs` about appends that come together.
 
 mod cluster;
 mod folders;
+mod together;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

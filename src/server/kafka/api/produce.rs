@@ -1,8 +1,9 @@
 //! Produce (0), versions 3-13. Appends one batch to each of some partitions led here.
 //!
-//! The appends happen at once, in the order of arrival; with acks=all the answer waits until they are committed, at
-//! most `timeout_ms`: then REQUEST_TIMED_OUT, although they may still be. With acks=0 there is no answer at all, and an
-//! error closes the connection, because there is no other way to tell. Topics by name up to 12, by id from 13 on.
+//! The appends happen in the order of arrival, those of requests that came together at once (`appending.rs`); with
+//! acks=all the answer waits until they are committed, at most `timeout_ms`: then REQUEST_TIMED_OUT, although they may
+//! still be. With acks=0 there is no answer at all, and an error closes the connection, because there is no other way to
+//! tell. Topics by name up to 12, by id from 13 on.
 //!
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
 //! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`) or comes after
@@ -12,20 +13,16 @@
 //! Absent on purpose: transactions (nobody coordinates them yet), versions 0-2, which are advertised for the sake of
 //! old clients that look for them, and closed on, as in Kafka.
 
-use std::time::Duration;
-
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout_at};
-
+use crate::base::clock::WallMillis;
 use crate::base::ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
-use crate::base::limits::PARKED_MS_MAX;
-use crate::broker::{Parked, PartitionError, Produced};
+use crate::broker::{PartitionError, Produced};
 use crate::metadata::Image;
 use crate::metadata::topics::Topic;
 use crate::record::check;
 use crate::replica::leader::Acks;
+use crate::server::kafka::answers::{Answer, Answers};
+use crate::server::kafka::appending::{Append, Appended, Patience, Wait, append_all};
 use crate::server::kafka::client::{Asked, Endpoint};
-use crate::server::kafka::connection::Answer;
 use crate::server::kafka::hangup::Hangup;
 use crate::server::kafka::hints::Hints;
 use crate::server::kafka::partitions::{self, Named};
@@ -35,32 +32,128 @@ use crate::wire::messages::produce::{
     ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 
-pub fn answer(asked: Asked, request: ProduceRequest) -> Result<Answer, Hangup> {
-    let image = asked.image();
-    let mut producing = Producing {
-        asked: &asked,
-        image: &image,
-        acks: acks(&request),
-        hints: Hints::new(&asked, &image),
-        pending: Vec::new(),
-    };
-    let topics = request.topic_data.into_iter().enumerate();
-    let responses: Vec<_> = topics.map(|(at, topic)| producing.topic(at, topic)).collect();
-    let Producing { hints, pending, .. } = producing;
-    let node_endpoints = hints.into_endpoints().into_iter().map(node_endpoint).collect();
-    let response = ProduceResponse { responses, node_endpoints, ..Default::default() };
-    if request.acks == 0 {
-        return unacknowledged(&response);
+/// Answers requests that came together, in their order.
+pub fn answer(requests: Vec<(Asked, ProduceRequest)>, answers: &mut Answers) -> Result<(), Hangup> {
+    let Some((asked, _)) = requests.first() else { return Ok(()) };
+    let (image, now) = (asked.image(), asked.door().broker.world().clock.now());
+    let mut appends = Vec::with_capacity(requests.len());
+    let begin = |(asked, request)| Producing::begin(asked, request, &image, now, &mut appends);
+    let producing: Vec<_> = requests.into_iter().map(begin).collect();
+    let mut outcomes = append_all(appends);
+    producing.into_iter().try_for_each(|request| {
+        answers.push(request.finish(&image, &mut outcomes)?);
+        Ok(())
+    })
+}
+
+/// A request while it is answered.
+struct Producing {
+    asked: Asked,
+    acks: i16,
+    timeout_ms: i32,
+    response: ProduceResponse,
+    /// Where the outcomes of its appends belong.
+    appends: Vec<Place>,
+    /// What nothing is appended for.
+    refused: Vec<(Place, Failure)>,
+}
+
+/// A partition's place in a response.
+#[derive(Clone, Copy)]
+struct Place {
+    topic_at: usize,
+    partition_at: usize,
+    topic: TopicId,
+}
+
+/// Why nothing was appended to a partition.
+enum Failure {
+    Partition(PartitionError),
+    Code(ErrorCode),
+}
+
+impl From<PartitionError> for Failure {
+    fn from(error: PartitionError) -> Self {
+        Self::Partition(error)
     }
-    if pending.is_empty() {
-        return Ok(Answer::Ready(asked.encode(&response)?));
+}
+
+impl Producing {
+    /// Checks what is to be appended.
+    fn begin(asked: Asked, request: ProduceRequest, image: &Image, now: WallMillis, appends: &mut Vec<Append>) -> Self {
+        let acks = acks(&request);
+        let (mut places, mut refused) = (Vec::new(), Vec::new());
+        let mut responses = Vec::with_capacity(request.topic_data.len());
+        for (topic_at, data) in request.topic_data.into_iter().enumerate() {
+            let TopicProduceData { name, topic_id, partition_data, .. } = data;
+            let named = if asked.version() >= 13 { Named::Id(topic_id) } else { Named::Name(&name) };
+            let found = partitions::topic(image, named);
+            let topic = found.as_ref().map_or(TopicId::default(), |topic| topic.id);
+            let mut partition_responses = Vec::with_capacity(partition_data.len());
+            for (partition_at, data) in partition_data.into_iter().enumerate() {
+                let place = Place { topic_at, partition_at, topic };
+                partition_responses.push(PartitionProduceResponse { index: data.index, ..Default::default() });
+                let found = found.as_ref().map_err(|error| Failure::Partition(error.clone()));
+                match found.and_then(|topic| checked(&asked, topic, data, acks, now)) {
+                    Ok(append) => {
+                        appends.push(append);
+                        places.push(place);
+                    }
+                    Err(failure) => refused.push((place, failure)),
+                }
+            }
+            responses.push(TopicProduceResponse { name, topic_id, partition_responses, ..Default::default() });
+        }
+        let response = ProduceResponse { responses, ..Default::default() };
+        let (acks, timeout_ms) = (request.acks, request.timeout_ms);
+        Self { asked, acks, timeout_ms, response, appends: places, refused }
     }
-    let now = Instant::now();
-    let patience = Patience {
-        deadline: now + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
-        held_until: now + Duration::from_millis(PARKED_MS_MAX),
-    };
-    Ok(Answer::Later(Box::pin(async move { asked.encode(&settled(&asked, response, pending, patience).await) })))
+
+    /// Says what became of it.
+    fn finish(
+        self,
+        image: &Image,
+        outcomes: &mut impl Iterator<Item = Result<Appended, PartitionError>>,
+    ) -> Result<Answer, Hangup> {
+        let Self { asked, acks, timeout_ms, mut response, appends, refused } = self;
+        let mut waits = Vec::new();
+        let refused = refused.into_iter().map(|(place, failure)| (place, Err(failure)));
+        let appended = appends.into_iter().zip(outcomes).filter_map(|(place, outcome)| match outcome {
+            Ok(Appended::Done(produced)) => Some((place, Ok(produced))),
+            Ok(Appended::Waits(wait)) => {
+                waits.push((place, wait));
+                None
+            }
+            Err(error) => Some((place, Err(Failure::Partition(error)))),
+        });
+        tell(&asked, image, &mut response, refused.chain(appended));
+        if acks == 0 {
+            return unacknowledged(&response);
+        }
+        if waits.is_empty() {
+            return Ok(Answer::Ready(asked.encode(&response)?));
+        }
+        let patience = Patience::of(timeout_ms);
+        Ok(Answer::Later(Box::pin(async move { asked.encode(&settled(&asked, response, waits, patience).await) })))
+    }
+}
+
+fn checked(
+    asked: &Asked,
+    topic: &Topic,
+    data: PartitionProduceData,
+    acks: Result<Acks, ErrorCode>,
+    now: WallMillis,
+) -> Result<Append, Failure> {
+    let acks = acks.map_err(Failure::Code)?;
+    let partition = partitions::partition(asked, topic, data.index)?;
+    let rules = partition.settings().rules(now);
+    let batch =
+        check::from_client(data.records.unwrap_or_default().bytes().clone(), &rules).map_err(PartitionError::Record)?;
+    if batch.header().attributes.is_transactional() {
+        return Err(Failure::Code(ErrorCode::InvalidTxnState));
+    }
+    Ok(Append { partition, batch, acks })
 }
 
 /// What the whole request asks for, or the code for each of its partitions.
@@ -82,104 +175,6 @@ fn unacknowledged(response: &ProduceResponse) -> Result<Answer, Hangup> {
     match partitions.find(|partition| partition.error_code.is_error()) {
         None => Ok(Answer::Nothing),
         Some(failed) => Err(Hangup::UnacknowledgedFailure { why: failed.error_code.to_string() }),
-    }
-}
-
-/// A partition's response that does not hold yet, and where it stands.
-struct Pending {
-    topic_at: usize,
-    partition_at: usize,
-    topic: TopicId,
-    wait: Wait,
-}
-
-/// What a response waits for.
-enum Wait {
-    /// The records are to be committed.
-    Commit(oneshot::Receiver<Result<(), PartitionError>>),
-    /// The partition is to be led here, and then they are to be committed.
-    Lead(Parked),
-}
-
-/// What became of a partition's records at once.
-enum Appended {
-    Now(Produced),
-    Parked(Parked),
-}
-
-/// How long a request waits.
-#[derive(Clone, Copy)]
-struct Patience {
-    deadline: Instant,
-    /// For a leader.
-    held_until: Instant,
-}
-
-/// Why nothing was appended to a partition.
-enum Failure {
-    Partition(PartitionError),
-    Code(ErrorCode),
-}
-
-struct Producing<'a> {
-    asked: &'a Asked,
-    image: &'a Image,
-    acks: Result<Acks, ErrorCode>,
-    hints: Hints<'a>,
-    pending: Vec<Pending>,
-}
-
-impl Producing<'_> {
-    fn topic(&mut self, topic_at: usize, data: TopicProduceData) -> TopicProduceResponse {
-        let by_id = self.asked.version() >= 13;
-        let named = if by_id { Named::Id(data.topic_id) } else { Named::Name(&data.name) };
-        let found = partitions::topic(self.image, named);
-        let topic_id = found.as_ref().map_or(TopicId::default(), |topic| topic.id);
-        let mut partition_responses = Vec::with_capacity(data.partition_data.len());
-        for partition in data.partition_data {
-            let index = PartitionIndex(partition.index);
-            let outcome = found.as_ref().map_err(|error| Failure::Partition(error.clone()));
-            let outcome = outcome.and_then(|topic| self.append(topic, partition));
-            partition_responses.push(match outcome {
-                Ok(Appended::Now(produced)) => {
-                    let response = succeeded(index, &produced);
-                    if let Some(committed) = produced.committed {
-                        let (partition_at, wait) = (partition_responses.len(), Wait::Commit(committed));
-                        self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
-                    }
-                    response
-                }
-                Ok(Appended::Parked(parked)) => {
-                    let (partition_at, wait) = (partition_responses.len(), Wait::Lead(parked));
-                    self.pending.push(Pending { topic_at, partition_at, topic: topic_id, wait });
-                    PartitionProduceResponse { index: index.0, ..Default::default() }
-                }
-                Err(failure) => failed(topic_id, index, failure, &mut self.hints),
-            });
-        }
-        TopicProduceResponse { name: data.name, topic_id: data.topic_id, partition_responses, ..Default::default() }
-    }
-
-    fn append(&self, topic: &Topic, data: PartitionProduceData) -> Result<Appended, Failure> {
-        let acks = self.acks.map_err(Failure::Code)?;
-        let partition = partitions::partition(self.asked, topic, data.index)?;
-        let rules = partition.settings().rules(self.asked.door().broker.world().clock.now());
-        let batch = check::from_client(data.records.unwrap_or_default().bytes().clone(), &rules)
-            .map_err(PartitionError::Record)?;
-        if batch.header().attributes.is_transactional() {
-            return Err(Failure::Code(ErrorCode::InvalidTxnState));
-        }
-        // Without an answer there is nothing to hold back.
-        if acks != Acks::None && (partition.awaits_leader() || partition.is_passed_on()) {
-            return Ok(Appended::Parked(partition.park(vec![batch], acks)?));
-        }
-        Ok(Appended::Now(partition.produce(vec![batch], acks)?))
-    }
-}
-
-impl From<PartitionError> for Failure {
-    fn from(error: PartitionError) -> Self {
-        Self::Partition(error)
     }
 }
 
@@ -236,21 +231,26 @@ fn node_endpoint(Endpoint { node, host, port, rack }: Endpoint) -> NodeEndpoint 
 async fn settled(
     asked: &Asked,
     mut response: ProduceResponse,
-    pending: Vec<Pending>,
+    waits: Vec<(Place, Wait)>,
     patience: Patience,
 ) -> ProduceResponse {
-    let mut news = Vec::new();
-    for Pending { topic_at, partition_at, topic, wait } in pending {
-        if let Some(outcome) = outcome(wait, patience).await.transpose() {
-            news.push((topic_at, partition_at, topic, outcome));
-        }
+    let mut known = Vec::with_capacity(waits.len());
+    for (place, wait) in waits {
+        known.push((place, wait.outcome(patience).await.map_err(Failure::Partition)));
     }
-    if news.is_empty() {
-        return response;
-    }
-    let image = asked.image();
-    let mut hints = Hints::new(asked, &image);
-    for (topic_at, partition_at, topic, outcome) in news {
+    tell(asked, &asked.image(), &mut response, known);
+    response
+}
+
+/// Puts outcomes to their places.
+fn tell(
+    asked: &Asked,
+    image: &Image,
+    response: &mut ProduceResponse,
+    outcomes: impl IntoIterator<Item = (Place, Result<Produced, Failure>)>,
+) {
+    let mut hints = Hints::new(asked, image);
+    for (Place { topic_at, partition_at, topic }, outcome) in outcomes {
         let partition = &mut response.responses[topic_at].partition_responses[partition_at];
         let index = PartitionIndex(partition.index);
         *partition = match outcome {
@@ -258,38 +258,10 @@ async fn settled(
                 let current_leader = named(produced.by.and_then(|leader| hints.named(leader)));
                 PartitionProduceResponse { current_leader, ..succeeded(index, &produced) }
             }
-            Err(error) => failed(topic, index, Failure::Partition(error), &mut hints),
+            Err(failure) => failed(topic, index, failure, &mut hints),
         };
     }
     let known = |endpoint: &Endpoint| response.node_endpoints.iter().any(|known| known.node_id == endpoint.node.0);
     let new: Vec<_> = hints.into_endpoints().into_iter().filter(|endpoint| !known(endpoint)).collect();
     response.node_endpoints.extend(new.into_iter().map(node_endpoint));
-    response
-}
-
-/// What a partition's response waits for; with an append, if that was made only now.
-async fn outcome(wait: Wait, patience: Patience) -> Result<Option<Produced>, PartitionError> {
-    match wait {
-        Wait::Commit(committed) => commit(committed, patience.deadline).await.map(|()| None),
-        Wait::Lead(mut parked) => {
-            let in_time = timeout_at(patience.held_until, parked.outcome()).await;
-            let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
-            if let Some(committed) = produced.committed.take() {
-                commit(committed, patience.deadline).await?;
-            }
-            Ok(Some(produced))
-        }
-    }
-}
-
-async fn commit(
-    committed: oneshot::Receiver<Result<(), PartitionError>>,
-    deadline: Instant,
-) -> Result<(), PartitionError> {
-    tokio::select! {
-        biased;
-        // A partition that drops what waits for it has been taken away from this broker.
-        outcome = committed => outcome.unwrap_or(Err(PartitionError::NotLeader { hint: None })),
-        () = sleep_until(deadline) => Err(PartitionError::RequestTimedOut),
-    }
 }

@@ -1,5 +1,6 @@
 //! Conversations with clients that a test plays, in a time that a test winds on.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,9 +12,10 @@ use super::*;
 use crate::base::executor::{BoxFuture, Job};
 use crate::base::limits::{KAFKA_CONNECTION_BYTES_FREE, KAFKA_FRAME_PATIENCE_MS, KAFKA_MEMORY_WAIT_MS_MAX};
 use crate::base::network::{Detached, Stream};
+use crate::server::kafka::answers::Answer;
 use crate::server::kafka::memory::Memory;
 use crate::wire::messages::api_versions::ApiVersionsResponse;
-use crate::wire::{ApiKey, RequestHeader, Writer};
+use crate::wire::{ApiKey, Frame, RequestHeader, Writer};
 
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const TERMS: Terms = Terms { request_bytes_max: 1 << 20, idle_max: None };
@@ -117,15 +119,20 @@ impl Worker for AtOnce {
 struct Waiter(VecDeque<oneshot::Receiver<()>>);
 
 impl Answerer for Waiter {
-    fn answer(&mut self, frame: Bytes) -> Result<Answer, Hangup> {
+    fn take(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
         let answer = numbered(frame.first().copied().unwrap_or_default());
-        Ok(match self.0.pop_front() {
+        answers.push(match self.0.pop_front() {
             Some(told) => Answer::Later(Box::pin(async move {
                 told.await.expect("the test tells everybody");
                 Ok(answer)
             })),
             None => Answer::Ready(answer),
-        })
+        });
+        Ok(())
+    }
+
+    fn settle(&mut self, _: &mut Answers) -> Result<(), Hangup> {
+        Ok(())
     }
 }
 
@@ -312,6 +319,6 @@ async fn who_asks_too_much_at_once_is_not_read_from() {
         Poll::Ready(())
     })
     .await;
-    assert_eq!(conversation.waiting.len(), KAFKA_REQUESTS_IN_FLIGHT_MAX);
+    assert_eq!(conversation.answers.len(), KAFKA_REQUESTS_IN_FLIGHT_MAX);
     drop(tell);
 }
