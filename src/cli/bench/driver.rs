@@ -1,7 +1,9 @@
 //! One connection of the benchmark: so many requests in flight, each answer timed, and judged by whoever asked.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -40,6 +42,8 @@ pub(super) struct Done {
 #[derive(Clone, Copy)]
 pub(super) struct Pace {
     pub(super) in_flight: usize,
+    /// Asks for answers without a pause, rather than to sleep until there is one.
+    pub(super) spins: bool,
     pub(super) from: Instant,
     pub(super) until: Instant,
 }
@@ -111,7 +115,7 @@ pub(super) async fn drive(
         if line.waiting.is_empty() {
             return Ok(tally);
         }
-        if !line.receive().await.map_err(failed)? {
+        if !line.receive(pace.spins).await.map_err(failed)? {
             return Err(Trouble::Closed(address));
         }
         while let Some(answer) = next_frame(&mut line.received, ANSWER_BYTES_MAX)? {
@@ -138,9 +142,17 @@ impl Line {
     }
 
     /// Whether there will be more.
-    async fn receive(&mut self) -> io::Result<bool> {
+    async fn receive(&mut self, spins: bool) -> io::Result<bool> {
         self.received.reserve(RECEIVE_BYTES);
-        Ok(self.connection.read_buf(&mut self.received).await? > 0)
+        let mut reading = pin!(self.connection.read_buf(&mut self.received));
+        let received = poll_fn(|cx| {
+            let read = reading.as_mut().poll(cx);
+            if spins && read.is_pending() {
+                cx.waker().wake_by_ref();
+            }
+            read
+        });
+        Ok(received.await? > 0)
     }
 
     fn settle(&mut self, answer: Bytes, work: &mut impl Work, pace: Pace, tally: &mut Tally) -> Result<(), Trouble> {

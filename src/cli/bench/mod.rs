@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[command(after_help = "Examples:
   dohle bench                                        one-record requests, 2 connections with 5 in flight, localhost:9092
   dohle bench --records 16 --record-bytes 1000       requests of 16 KiB
-  dohle bench --connections 1 --in-flight 1          how long one request takes
+  dohle bench --connections 1 --in-flight 1 --spin   how long one request takes
   dohle bench --pid $(pgrep -d, dohle) -o json       with what the server's processes spend, as JSON
 
 What is written goes to memory first. What the kernel spends to bring it to the disk, up to half a minute later, is in
@@ -72,6 +72,9 @@ pub(super) struct BenchArguments {
     /// Requests that wait for an answer on each connection
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     in_flight: u16,
+    /// Keeps awake while it waits for answers, so that what the machine takes to wake it is not counted as latency
+    #[arg(long)]
+    spin: bool,
     /// Records in a request
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     records: u32,
@@ -277,7 +280,8 @@ impl Bench<'_> {
         seconds: u64,
     ) -> Result<Phase, BenchError> {
         let from = Instant::now() + Duration::from_secs(warm_up);
-        let pace = Pace { in_flight: usize::from(in_flight), from, until: from + Duration::from_secs(seconds) };
+        let (in_flight, spins) = (usize::from(in_flight), self.arguments.spin);
+        let pace = Pace { in_flight, spins, from, until: from + Duration::from_secs(seconds) };
         let reactors: Vec<Arc<dyn Reactor>> =
             (0..self.world.executor.cores().min(shares.len())).map(|_| self.world.executor.reactor("bench")).collect();
         let mut ends = Vec::new();
