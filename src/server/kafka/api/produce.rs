@@ -1,9 +1,9 @@
 //! Produce (0), versions 3-13. Appends one batch to each of some partitions led here.
 //!
-//! The appends happen in the order of arrival, those of requests that came together at once (`appending.rs`); with
+//! The appends happen in the order of arrival, those of requests that came together at once (`appending.rs`). With
 //! acks=all the answer waits until they are committed, at most `timeout_ms`: then REQUEST_TIMED_OUT, although they may
-//! still be. With acks=0 there is no answer at all, and an error closes the connection, because there is no other way to
-//! tell. Topics by name up to 12, by id from 13 on.
+//! still be. With acks=0 there is no answer at all, and an error closes the connection, because there is no other way
+//! to tell. Topics by name up to 12, by id from 13 on.
 //!
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
 //! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`) or comes after
