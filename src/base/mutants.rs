@@ -40,10 +40,12 @@ pub enum Mutant {
     StaleProposal,
     /// A controller whose disk was wiped goes on as the voter that it was.
     WipedVoterVotes,
+    /// What compaction replaces goes before it is durable by what.
+    SwapWithoutSync,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeReplication,
         Self::AckOfOldStream,
         Self::JoinBelowEpochStart,
@@ -60,6 +62,7 @@ impl Mutant {
         Self::HalfSnapshotKept,
         Self::StaleProposal,
         Self::WipedVoterVotes,
+        Self::SwapWithoutSync,
     ];
 
     /// Whether this bug is the one that was planted.

@@ -81,9 +81,10 @@ async fn one_writer(cluster: &Cluster, client: &Client, writer: u16, dice: Dice)
                     let partition = PartitionIndex(dice.below(PARTITIONS as u64) as i32);
                     let written = Written { writer, partition, number };
                     let value = written.value(dice.below(cluster.plan.padding_max) as usize);
+                    let key = cluster.plan.is_compacted.then(|| written.value(0));
                     number += 1;
                     cluster.history().outstanding += 1;
-                    let delivery = producer.send(&Text::from_static(TOPIC), partition, None, Some(value));
+                    let delivery = producer.send(&Text::from_static(TOPIC), partition, key, Some(value));
                     deliveries.push(async move { (written, delivery.await) });
                 }
             }

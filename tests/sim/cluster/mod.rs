@@ -73,6 +73,8 @@ pub struct Plan {
     pub is_fsync: bool,
     pub padding_max: u64,
     segment_ms: u64,
+    /// Closed segments are compacted all the time. No two records have the same key, so that nothing may go.
+    pub is_compacted: bool,
 }
 
 impl Plan {
@@ -81,6 +83,7 @@ impl Plan {
             is_fsync: dice.chance(50),
             padding_max: *dice.pick(&[20, 500, 4_000]),
             segment_ms: *dice.pick(&[2_000, 6_000, 3_600_000]),
+            is_compacted: dice.chance(40),
         }
     }
 
@@ -90,6 +93,9 @@ impl Plan {
             ("durability", if self.is_fsync { "fsync" } else { "replicated" }.to_owned()),
             ("segment.bytes", (1 << 20).to_string()),
             ("segment.ms", self.segment_ms.to_string()),
+            ("cleanup.policy", if self.is_compacted { "compact" } else { "delete" }.to_owned()),
+            ("min.cleanable.dirty.ratio", "0".to_owned()),
+            ("file.delete.delay.ms", "500".to_owned()),
         ])
     }
 }
@@ -189,6 +195,7 @@ pub const WORTH: Worth = Worth {
         "held links",
         "drains",
         "segment rolls",
+        "compacted logs",
     ],
 };
 
@@ -372,6 +379,7 @@ impl Driver {
             ("leader changes", self.watch.leader_changes() as u64),
             ("truncations", self.watch.truncations as u64),
             ("segment rolls", replicas::rolls(&self.cluster.places) as u64),
+            ("compacted logs", replicas::compacted(&self.cluster.places) as u64),
         ];
         let counts = self.faults.iter().flat_map(|faults| faults.counts.iter().map(|(name, count)| (*name, *count)));
         let figures = figures.into_iter().chain(counts).map(|(name, count)| (name.to_owned(), count)).collect();

@@ -169,8 +169,9 @@ fn config(name: &str) -> NodeConfig {
         Given::flag("--seeds", &seeds),
         Given::flag("--advertise", &format!("{name}:{KAFKA_PORT}")),
     ];
-    // A follower that has fallen silent is to leave the ISR within a run; and a disk that fails is one of two.
-    for setting in ["replica.lag.time.max.ms=3000", "log.dirs=/data/log/a,/data/log/b"] {
+    // A follower that has fallen silent is to leave the ISR within a run, and logs are to be compacted; a disk that
+    // fails is one of two.
+    for setting in ["replica.lag.time.max.ms=3000", "log.cleaner.backoff.ms=700", "log.dirs=/data/log/a,/data/log/b"] {
         flags.push(Given::set(setting).expect("it has a key and a value"));
     }
     let (config, problems) = NodeConfig::load(None, [], &flags);

@@ -7,7 +7,7 @@
 //! - in the end all replicas hold the same bytes (I10).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dohle::base::ids::PartitionIndex;
 
@@ -17,6 +17,8 @@ use super::{Cluster, PARTITIONS, TOPIC};
 use crate::world::disk::SimDisk;
 
 const LOGS: &str = "/data/log";
+/// What a segment is called that compaction is about to put in the place of others.
+const SWAP: &str = ".log.swap";
 /// Up to and with `lastOffsetDelta`.
 const HEAD: usize = 27;
 
@@ -61,7 +63,7 @@ impl Committed {
         let logs = logs_on(&place.machine.disk);
         for (index, _) in watch.partitions() {
             let Some(replica) = watch.replica(at, index) else { continue };
-            let (batches, why) = batches_in(logs.get(&index).map_or(&[][..], Vec::as_slice));
+            let (batches, why) = batches_of(&logs, index);
             wrong.extend(why.map(|why| format!("the log of {index} on {}: {why}", place.name)));
             let committed = batches.iter().filter(|batch| batch.next <= replica.high_watermark.0);
             let why = differs(self.batches.entry(index).or_default(), committed);
@@ -78,7 +80,7 @@ impl Committed {
                 continue;
             }
             let Some(known) = self.batches.get(&index) else { continue };
-            let (batches, _) = batches_in(logs.get(&index).map_or(&[][..], Vec::as_slice));
+            let (batches, _) = batches_of(logs, index);
             let has: BTreeMap<i64, Batch> = batches.iter().map(|batch| (batch.base, *batch)).collect();
             if let Some(gone) = known.values().find(|batch| has.get(&batch.base) != Some(batch)) {
                 wrong.push(format!("{} may lead {index} and {how} {gone:?}, which was committed", NAMES[at]));
@@ -108,7 +110,7 @@ pub fn all_equal(places: &[Place]) -> Result<(), String> {
     let logs: Vec<_> = places.iter().map(|place| logs_on(&place.machine.disk)).collect();
     for index in (0..PARTITIONS).map(PartitionIndex) {
         for (place, log) in logs.iter().enumerate().skip(1) {
-            if log.get(&index) != logs[0].get(&index) {
+            if bytes_of(log, index) != bytes_of(&logs[0], index) {
                 return Err(format!("the logs of {index} on {} and {} differ", NAMES[0], NAMES[place]));
             }
         }
@@ -128,8 +130,23 @@ pub fn rolls(places: &[Place]) -> usize {
     rolls
 }
 
-/// The bytes of each partition's log: its segments, one after the other.
-type Logs = BTreeMap<PartitionIndex, Vec<u8>>;
+/// Of how many logs some part has been compacted.
+pub fn compacted(places: &[Place]) -> usize {
+    let mut compacted = 0;
+    for place in places {
+        place.machine.disk.look(Path::new(LOGS), |path, bytes| {
+            if path.ends_with("cleaner-offset-checkpoint") {
+                let rows = std::str::from_utf8(bytes).unwrap_or_default().lines().skip(2);
+                compacted += rows.filter(|row| row.starts_with(TOPIC) && !row.ends_with(" 0")).count();
+            }
+        });
+    }
+    compacted
+}
+
+/// The segments of each partition's log, by their paths. Those that compaction is about to put in the place of others,
+/// and hold the same batches as they do, come right behind them.
+type Logs = BTreeMap<PartitionIndex, BTreeMap<PathBuf, Vec<u8>>>;
 
 fn logs_on(disk: &SimDisk) -> Logs {
     let mut logs = Logs::new();
@@ -146,12 +163,33 @@ fn durable_logs_on(disk: &SimDisk) -> Logs {
 fn gather(logs: &mut Logs, path: &Path, bytes: &[u8]) {
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let index = folder.strip_prefix(TOPIC).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-    if let Some(index) = index.filter(|_| path.extension().is_some_and(|kind| kind == "log")) {
-        logs.entry(PartitionIndex(index)).or_default().extend_from_slice(bytes);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if let Some(index) = index.filter(|_| name.ends_with(".log") || name.ends_with(SWAP)) {
+        logs.entry(PartitionIndex(index)).or_default().insert(path.to_owned(), bytes.to_vec());
     }
 }
 
-/// The batches of a log, as their heads tell, as long as they follow one another; and why not, where they stop.
+/// The bytes of a log at rest.
+fn bytes_of(logs: &Logs, index: PartitionIndex) -> Vec<u8> {
+    logs.get(&index).into_iter().flat_map(BTreeMap::values).flatten().copied().collect()
+}
+
+/// The batches of a log; and what is wrong with it.
+fn batches_of(logs: &Logs, index: PartitionIndex) -> (Vec<Batch>, Option<String>) {
+    let Some(segments) = logs.get(&index) else { return (Vec::new(), None) };
+    if !segments.keys().any(|path| path.to_string_lossy().ends_with(SWAP)) {
+        return batches_in(&bytes_of(logs, index));
+    }
+    let (mut all, mut wrong) = (BTreeMap::new(), None);
+    for (batches, why) in segments.values().map(|bytes| batches_in(bytes)) {
+        all.extend(batches.into_iter().map(|batch| (batch.base, batch)));
+        wrong = wrong.or(why);
+    }
+    (all.into_values().collect(), wrong)
+}
+
+/// The batches of a piece of a log, as their heads tell, as long as they follow one another; and why not, where they
+/// stop.
 fn batches_in(mut bytes: &[u8]) -> (Vec<Batch>, Option<String>) {
     let mut batches = Vec::new();
     while !bytes.is_empty() {

@@ -63,6 +63,7 @@ pub struct Watch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Replica {
     run: u64,
+    seen_at: Duration,
     pub end: Offset,
     flushed_end: Offset,
     pub high_watermark: Offset,
@@ -213,6 +214,7 @@ impl Watch {
         let ends = partition.log_ends();
         let now = Replica {
             run: node.run,
+            seen_at: self.now,
             end: ends.end,
             flushed_end: ends.flushed_end,
             high_watermark: partition.checkpoint()[0],
@@ -298,9 +300,10 @@ impl Watch {
         wrong.into_iter().for_each(|why| self.violated(why));
     }
 
+    /// What a replica is now. One that its node has given up since, with its disk, is no more.
     fn running(&self, inside: &[(usize, Inside)], place: usize, index: PartitionIndex) -> Option<Replica> {
         let node = inside.iter().find(|(at, _)| *at == place).map(|(_, node)| node)?;
-        self.replica(place, index).filter(|replica| replica.run == node.run)
+        self.replica(place, index).filter(|replica| replica.run == node.run && replica.seen_at == self.now)
     }
 
     /// On how many replicas this place of the partition was when it was acknowledged, as far as is known. A machine
