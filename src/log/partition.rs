@@ -56,7 +56,7 @@ pub struct Appended {
     pub base: Offset,
     pub last: Offset,
     pub bytes: u64,
-    /// A new segment was begun, at `base`: what came before should be flushed.
+    /// The first of a new segment, at `base`: what came before should be flushed.
     pub rolled: bool,
     /// A snapshot of producers should be written: at the beginning of a segment, and now and then in it, or a recovery
     /// would have to walk over all of it for what it says of producers.
@@ -245,8 +245,7 @@ impl Log {
     fn write_batches(&mut self, batches: &[Batch], incoming: &Incoming, now: WallMillis) -> Result<bool, LogError> {
         let options = self.options;
         let (active, folder) = self.active();
-        let rolled = active.must_roll(folder, incoming, &options, now)?;
-        if rolled {
+        if active.must_roll(folder, incoming, &options, now)? {
             self.begin_segment(now)?;
         }
         for header in batches.iter().map(Batch::header) {
@@ -258,7 +257,8 @@ impl Log {
         let is_first = active.size() == 0;
         active.write(folder, batches, &options)?;
         self.names += u64::from(is_first);
-        Ok(rolled)
+        // Not with the roll itself, after which the disk may have been full.
+        Ok(is_first && self.segments.len() > 1)
     }
 
     /// A failure here costs only time after a crash, and the next call tries again: the batches are written.
