@@ -207,8 +207,11 @@ pub const KAFKA_REQUESTS_IN_FLIGHT_MAX: usize = 64;
 /// answer alone may be larger.
 pub const KAFKA_BYTES_IN_FLIGHT_MAX: usize = 32 * 1024 * 1024;
 
-/// Bytes of requests that each Kafka connection may always hold.
-pub const KAFKA_CONNECTION_BYTES_FREE: usize = 128 * 1024;
+/// Appends to one partition that are made together, under its lock: what clients have on their way at once, and more.
+pub const APPENDS_TOGETHER_MAX: usize = 64;
+
+/// Bytes of requests that each Kafka connection may always hold: what is read at once, and some that wait.
+pub const KAFKA_CONNECTION_BYTES_FREE: usize = 192 * 1024;
 
 /// Bytes of requests that all Kafka connections together may hold beyond that; who needs more waits.
 pub const KAFKA_REQUEST_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -59,7 +59,7 @@ pub struct BatchInfo {
     pub is_transactional: bool,
 }
 
-/// What is to be done with batches of one request.
+/// What is to be done with batches that are judged together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     Append,
@@ -141,7 +141,7 @@ impl Producers {
         self.known.is_empty()
     }
 
-    /// Judges the batches of one request together: nothing is recorded before all of them may be appended.
+    /// Judges batches together, of one request or of several: nothing is recorded before all of them may be appended.
     pub fn check(&self, batches: &[BatchInfo], high_watermark: Offset) -> Verdict {
         let mut first_duplicate = None;
         let mut last = Verdict::Append;
@@ -150,7 +150,7 @@ impl Producers {
             let verdict = self.judge(&batches[..place], &stamp, batch.last_offset_delta, high_watermark);
             match (verdict, first_duplicate) {
                 (Verdict::Duplicate { base_offset, .. }, None) if place == 0 => first_duplicate = Some(base_offset),
-                // Some are in the log and some are not: no client sends that, and no single answer fits.
+                // Some are in the log and some are not, and no single answer fits: each is to be judged by itself.
                 (Verdict::Duplicate { .. }, None) | (Verdict::Append, Some(_)) => {
                     return Verdict::OutOfOrderSequence { expected: stamp.first_sequence };
                 }
@@ -267,11 +267,13 @@ impl Producers {
 
     /// A producer of which nothing is known may begin with any sequence, as in Kafka: its state may have expired, or
     /// its records been deleted, while it was alive.
+    /// As if all earlier ones were new.
     fn admit(&self, earlier: usize, high_watermark: Offset) -> Verdict {
-        let full = self.known.len() + earlier >= self.count_max; // as if all of those were new
-        match full && self.known.values().all(|producer| producer.must_be_kept(high_watermark)) {
-            true => Verdict::TooManyProducers,
-            false => Verdict::Append,
+        let fits = |producers: usize| producers + earlier < self.count_max;
+        let kept = || self.known.values().filter(|producer| producer.must_be_kept(high_watermark)).count();
+        match fits(self.known.len()) || fits(kept()) {
+            true => Verdict::Append,
+            false => Verdict::TooManyProducers,
         }
     }
 

@@ -25,7 +25,8 @@ fn what_was_produced_is_acknowledged_in_order_and_read_back_whole() {
     for arguments in [
         &["--produce-version", "3", "--acks", "1", "--pid", &process][..],
         &["--idempotent", "--records", "16", "--record-bytes", "1000"],
-        &["--idempotent", "--connections", "1", "--in-flight", "1", "--partitions", "1"],
+        &["--idempotent", "--connections", "1", "--in-flight", "1", "--partitions", "1", "--spin"],
+        &["--idempotent", "--connections", "3", "--in-flight", "20", "--partitions", "3"], // which come together
     ] {
         let report = bench(&cluster, arguments);
         let (produced, consumed) = (&report["produce"], &report["consume"]);

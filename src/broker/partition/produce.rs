@@ -77,16 +77,18 @@ impl State {
         acks: Acks,
         after: &mut After,
     ) -> Vec<Result<Produced, PartitionError>> {
-        if batches.len() > 1 && self.is_appended_at_once(partition, batches, acks, after) {
-            let header = Batch::header;
-            let appended = batches.iter().map(|batch| (header(batch).base_offset, header(batch).last_offset(), batch));
-            return appended.map(|(base, last, batch)| Ok(self.produced(base, last, Some(batch), acks))).collect();
+        if batches.len() > 1 && self.append_together(partition, batches, acks, after) {
+            let appended = batches.iter().map(|batch| {
+                let header = batch.header();
+                Ok(self.produced(header.base_offset, header.last_offset(), Some(batch), acks))
+            });
+            return appended.collect();
         }
         batches.iter_mut().map(|batch| self.produce(partition, slice::from_mut(batch), acks, after)).collect()
     }
 
-    /// Appends all batches, if they may follow each other and fit into a segment; or none.
-    fn is_appended_at_once(
+    /// Appends all batches, if they may follow each other and fit into a segment; or none. Says which.
+    fn append_together(
         &mut self,
         partition: &Arc<Partition>,
         batches: &mut [Batch],
@@ -95,8 +97,12 @@ impl State {
     ) -> bool {
         let now = partition.around.now();
         let bytes: usize = batches.iter().map(Batch::size).sum();
+        let records: i64 = batches.iter().map(|batch| i64::from(batch.header().last_offset_delta) + 1).sum();
+        if bytes > self.settings.log.segment_bytes as usize || records > i64::from(i32::MAX) {
+            return false;
+        }
         let Ok((epoch, Verdict::Append)) = self.judge(partition, batches, acks, now) else { return false };
-        bytes <= self.settings.log.segment_bytes as usize && self.append(partition, batches, epoch, now, after).is_ok()
+        self.append(partition, batches, epoch, now, after).is_ok()
     }
 
     /// Whether these batches, in this order, may be appended here, and in which epoch.

@@ -553,14 +553,16 @@ fn follower_text(effect: &FollowerEffect) -> String {
     }
 }
 
-/// `produce <id> [epoch=0] seq=0..4 [then=5..9] [transactional]`
+/// `produce <id> [epoch=0] seq=0..4 [then=5..9 [by=<id>]] [transactional]`
 fn batches(words: &Words<'_>, mut base_offset: Offset) -> Vec<BatchInfo> {
     let mut batches = Vec::new();
-    for range in [words.named.get("seq"), words.named.get("then")].into_iter().flatten() {
+    let first = words.named.get("seq").map(|range| (range, words.place(1)));
+    let second = words.named.get("then").map(|range| (range, words.or("by", words.place(1))));
+    for (range, id) in [first, second].into_iter().flatten() {
         let (first, last) = range.split_once("..").unwrap();
         let first_sequence = Sequence(number(first) as i32);
         let last_offset_delta = (number(last) as i32).wrapping_sub(first_sequence.0) & i32::MAX;
-        let (id, epoch) = (ProducerId(words.place(1)), ProducerEpoch(words.or("epoch", 0) as i16));
+        let (id, epoch) = (ProducerId(id), ProducerEpoch(words.or("epoch", 0) as i16));
         batches.push(BatchInfo {
             base_offset,
             last_offset_delta,

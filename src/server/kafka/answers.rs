@@ -62,7 +62,7 @@ impl Answers {
 
     /// The next answer, if it is ready.
     pub fn next(&mut self, cx: &mut Context<'_>) -> Result<Option<Frame>, Hangup> {
-        while let Some((answer, bytes)) = self.waiting.front_mut() {
+        while let Some((answer, _)) = self.waiting.front_mut() {
             let come = match answer {
                 Answer::Later(coming) => match coming.as_mut().poll(cx) {
                     Poll::Ready(frame) => Some(frame?),
@@ -70,17 +70,22 @@ impl Answers {
                 },
                 Answer::Ready(_) | Answer::Nothing => None,
             };
-            self.request_bytes -= *bytes;
-            let Some((answer, _)) = self.waiting.pop_front() else { unreachable!("it was there") };
-            let (ready_bytes, ready_memory) = answer.ready_bytes();
-            self.ready_bytes -= ready_bytes;
-            self.ready_memory -= ready_memory;
-            let ready = if let Answer::Ready(frame) = answer { Some(frame) } else { None };
+            let ready = self.take_first();
             if let Some(frame) = come.or(ready) {
                 return Ok(Some(frame));
             }
         }
         Ok(None)
+    }
+
+    /// The frame of the first answer, if that is a ready one; it is counted no more.
+    fn take_first(&mut self) -> Option<Frame> {
+        let (answer, bytes) = self.waiting.pop_front()?;
+        self.request_bytes -= bytes;
+        let (ready_bytes, ready_memory) = answer.ready_bytes();
+        self.ready_bytes -= ready_bytes;
+        self.ready_memory -= ready_memory;
+        if let Answer::Ready(frame) = answer { Some(frame) } else { None }
     }
 
     /// How many requests there are.

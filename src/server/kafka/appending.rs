@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::base::limits::PARKED_MS_MAX;
+use crate::base::limits::{APPENDS_TOGETHER_MAX, PARKED_MS_MAX};
 use crate::broker::{Parked, Partition, PartitionError, Produced};
 use crate::record::Batch;
 use crate::replica::leader::Acks;
@@ -40,18 +40,18 @@ pub enum Wait {
 
 /// How long a request waits.
 #[derive(Clone, Copy)]
-pub struct Patience {
-    deadline: Instant,
-    /// For a leader.
-    held_until: Instant,
+pub struct Deadlines {
+    committed_by: Instant,
+    /// By when the partition is to be led.
+    led_by: Instant,
 }
 
-impl Patience {
+impl Deadlines {
     pub fn of(timeout_ms: i32) -> Self {
         let now = Instant::now();
         Self {
-            deadline: now + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
-            held_until: now + Duration::from_millis(PARKED_MS_MAX),
+            committed_by: now + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)),
+            led_by: now + Duration::from_millis(PARKED_MS_MAX),
         }
     }
 }
@@ -65,7 +65,9 @@ pub fn append_all(appends: Vec<Append>) -> impl Iterator<Item = Result<Appended,
     while let Some((place, Append { partition, batch, acks })) = appends.next() {
         let (mut places, mut batches) = (vec![place], vec![batch]);
         let goes_along = |next: &Append| Arc::ptr_eq(&next.partition, &partition) && next.acks == acks;
-        while let Some((place, next)) = appends.next_if(|(_, next)| goes_along(next)) {
+        while places.len() < APPENDS_TOGETHER_MAX
+            && let Some((place, next)) = appends.next_if(|(_, next)| goes_along(next))
+        {
             places.push(place);
             batches.push(next.batch);
         }
@@ -96,14 +98,14 @@ impl Appended {
 }
 
 impl Wait {
-    pub async fn outcome(self, patience: Patience) -> Result<Produced, PartitionError> {
+    pub async fn outcome(self, deadlines: Deadlines) -> Result<Produced, PartitionError> {
         match self {
-            Self::Commit(produced, committed) => commit(committed, patience.deadline).await.map(|()| produced),
+            Self::Commit(produced, committed) => commit(committed, deadlines).await.map(|()| produced),
             Self::Lead(mut parked) => {
-                let in_time = timeout_at(patience.held_until, parked.outcome()).await;
+                let in_time = timeout_at(deadlines.led_by, parked.outcome()).await;
                 let mut produced = in_time.unwrap_or_else(|_| parked.give_up())?;
                 if let Some(committed) = produced.committed.take() {
-                    commit(committed, patience.deadline).await?;
+                    commit(committed, deadlines).await?;
                 }
                 Ok(produced)
             }
@@ -113,12 +115,12 @@ impl Wait {
 
 async fn commit(
     committed: oneshot::Receiver<Result<(), PartitionError>>,
-    deadline: Instant,
+    deadlines: Deadlines,
 ) -> Result<(), PartitionError> {
     tokio::select! {
         biased;
         // A partition that drops what waits for it has been taken away from this broker.
         outcome = committed => outcome.unwrap_or(Err(PartitionError::NotLeader { hint: None })),
-        () = sleep_until(deadline) => Err(PartitionError::RequestTimedOut),
+        () = sleep_until(deadlines.committed_by) => Err(PartitionError::RequestTimedOut),
     }
 }

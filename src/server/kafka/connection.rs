@@ -41,12 +41,16 @@ use crate::base::network::Connection;
 #[cfg(test)]
 pub mod tests;
 
-/// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer.
-const CHUNK_BYTES: usize = 64 * 1024;
+/// What is read when nothing is known of what comes; on the stack, so that an idle connection holds no buffer. Five
+/// requests of 16 KiB, as many as Kafka's clients have on their way, come together then and are appended together.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// From how much on the rest of a request is read to where it stays.
+const REST_BYTES_MIN: usize = 64 * 1024;
+
 /// Answers requests.
 pub trait Answerer {
-    /// Takes a request, and does what has to happen in the order of arrival; at the latest when told to `settle`. It is
-    /// answered by then, and so is every request before it.
+    /// Takes a request, and does what has to happen in the order of arrival; at the latest when told to `settle`. By
+    /// then its answer has been pushed, behind those to every request before it.
     fn take(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup>;
 
     /// For now there are no more requests: does and answers what was put off to be done together.
@@ -153,7 +157,9 @@ impl<A: Answerer> Conversation<A> {
             self.answerer.take(frame, &mut self.answers)?;
             self.share.note_answers(self.answers.ready_memory() + self.outgoing.memory); // which may be enough for now
         }
-        self.answerer.settle(&mut self.answers)
+        self.answerer.settle(&mut self.answers)?;
+        self.share.note_answers(self.answers.ready_memory() + self.outgoing.memory);
+        Ok(())
     }
 
     /// Moves answers that are ready to the way out, none before its predecessors.
@@ -169,7 +175,7 @@ impl<A: Answerer> Conversation<A> {
         if !self.may_take() {
             return Ok(Poll::Pending); // what is written or answered wakes us
         }
-        let room = self.received.large(CHUNK_BYTES);
+        let room = self.received.large(REST_BYTES_MIN);
         let buffer = self.received.held() + room.unwrap_or(CHUNK_BYTES);
         if self.share.poll_cover(buffer + self.answers.request_bytes(), cx).is_pending() {
             return Ok(Poll::Pending);

@@ -3,7 +3,7 @@
 //! The appends happen in the order of arrival, those of requests that came together at once (`appending.rs`). With
 //! acks=all the answer waits until they are committed, at most `timeout_ms`: then REQUEST_TIMED_OUT, although they may
 //! still be. With acks=0 there is no answer at all, and an error closes the connection, because there is no other way
-//! to tell. Topics by name up to 12, by id from 13 on.
+//! to tell; what came together with it is appended all the same. Topics by name up to 12, by id from 13 on.
 //!
 //! Answers: INVALID_REQUIRED_ACKS; UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID; NOT_LEADER_OR_FOLLOWER, from 10 on
 //! with the leader, and held for a moment where that one may just have died (`broker/partition/park.rs`) or comes after
@@ -21,7 +21,7 @@ use crate::metadata::topics::Topic;
 use crate::record::check;
 use crate::replica::leader::Acks;
 use crate::server::kafka::answers::{Answer, Answers};
-use crate::server::kafka::appending::{Append, Appended, Patience, Wait, append_all};
+use crate::server::kafka::appending::{Append, Appended, Deadlines, Wait, append_all};
 use crate::server::kafka::client::{Asked, Endpoint};
 use crate::server::kafka::hangup::Hangup;
 use crate::server::kafka::hints::Hints;
@@ -133,8 +133,8 @@ impl Producing {
         if waits.is_empty() {
             return Ok(Answer::Ready(asked.encode(&response)?));
         }
-        let patience = Patience::of(timeout_ms);
-        Ok(Answer::Later(Box::pin(async move { asked.encode(&settled(&asked, response, waits, patience).await) })))
+        let deadlines = Deadlines::of(timeout_ms);
+        Ok(Answer::Later(Box::pin(async move { asked.encode(&settled(&asked, response, waits, deadlines).await) })))
     }
 }
 
@@ -232,11 +232,11 @@ async fn settled(
     asked: &Asked,
     mut response: ProduceResponse,
     waits: Vec<(Place, Wait)>,
-    patience: Patience,
+    deadlines: Deadlines,
 ) -> ProduceResponse {
     let mut known = Vec::with_capacity(waits.len());
     for (place, wait) in waits {
-        known.push((place, wait.outcome(patience).await.map_err(Failure::Partition)));
+        known.push((place, wait.outcome(deadlines).await.map_err(Failure::Partition)));
     }
     tell(asked, &asked.image(), &mut response, known);
     response

@@ -277,7 +277,7 @@ async fn silence_ends_the_connection_only_between_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_wait_for_memory_but_not_for_ever() {
-    let memory = Memory::new(KAFKA_CONNECTION_BYTES_FREE);
+    let memory = Memory::new(2 * KAFKA_CONNECTION_BYTES_FREE); // enough for one of them
     let large = vec![0; 2 * KAFKA_CONNECTION_BYTES_FREE - 1_000];
     let (mut first, serving_first) = conversation(Waiter::default(), &memory, TERMS);
     let (mut second, serving_second) = conversation(Waiter::default(), &memory, TERMS);
