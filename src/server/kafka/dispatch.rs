@@ -16,13 +16,12 @@ use crate::wire::header::HeaderError;
 use crate::wire::messages::produce::ProduceRequest;
 use crate::wire::{ApiKey, Message, Request, RequestHeader};
 
-/// Declares who answers: `at_once` without waiting, `later` by a future, `itself` with both at hand, `together` with
-/// what comes with it.
+/// Declares who answers: `at_once` without waiting, `later` by a future, `itself` with both at hand. Produce requests
+/// are answered `together` with what comes with them, see [`Dispatch`].
 macro_rules! apis {
-    ($together:ident => together; $($api:ident => $how:ident $module:ident;)*) => {
+    (Produce => together; $($api:ident => $how:ident $module:ident;)*) => {
         /// The APIs that are served, in the order of their numbers.
-        pub const SERVED: &[ApiKey] = &[TOGETHER, $(ApiKey::$api,)*];
-        const TOGETHER: ApiKey = ApiKey::$together;
+        pub const SERVED: &[ApiKey] = &[ApiKey::Produce, $(ApiKey::$api,)*];
 
         fn answer(asked: Asked, body: Bytes) -> Result<Answer, Hangup> {
             match asked.header.api {
@@ -75,10 +74,10 @@ impl Dispatch {
     }
 
     /// Puts a request off if it is to be answered together with others; if not, answers those and then this one.
-    fn heed(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
+    fn begin(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
         let client = self.client.clone();
         let answer = match RequestHeader::decode(frame) {
-            Ok((header, body)) if header.api == TOGETHER => {
+            Ok((header, body)) if header.api == ApiKey::Produce => {
                 let request = ProduceRequest::decode(header.version, body)?;
                 self.producing.push((Asked { client, header }, request));
                 return Ok(());
@@ -101,11 +100,11 @@ impl Dispatch {
 
 impl Answerer for Dispatch {
     fn take(&mut self, frame: Bytes, answers: &mut Answers) -> Result<(), Hangup> {
-        let heeded = self.heed(frame, answers);
-        if heeded.is_err() {
+        let begun = self.begin(frame, answers);
+        if begun.is_err() {
             self.settle(answers)?; // what came before it happens all the same
         }
-        heeded
+        begun
     }
 
     fn settle(&mut self, answers: &mut Answers) -> Result<(), Hangup> {
