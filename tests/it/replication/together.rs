@@ -43,13 +43,6 @@ impl Led {
         Self { machine, trace, partition }
     }
 
-    /// Leaves room for so many bytes on the disk.
-    fn limit(&self, left: u64) {
-        let mut used = 0;
-        self.machine.disk.look(Path::new("/"), |_, bytes| used += bytes.len() as u64);
-        self.machine.disk.limit(used + left);
-    }
-
     fn segments(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut segments = BTreeMap::new();
         self.machine.disk.look(Path::new("/log/orders-0"), |path, bytes| {
@@ -124,7 +117,7 @@ fn each_has_the_outcome_that_it_would_have_had_alone() {
             let batches: Vec<Batch> = (0..1 + producers.random.below(8)).map(|_| producers.batch()).collect();
             // Where segments end decides what else needs room.
             let left = if seed % 4 == 0 { producers.random.below(4_000) as u64 } else { u64::MAX / 2 };
-            [&together, &one_by_one].iter().for_each(|led| led.limit(left));
+            [&together, &one_by_one].iter().for_each(|led| led.machine.disk.fill(left));
             let acks = if producers.random.one_in(2) { Acks::All } else { Acks::Leader };
             let alone = |batch: &Batch| outcome(one_by_one.partition.produce(vec![batch.clone()], acks));
             let expected: Vec<Outcome> = batches.iter().map(alone).collect();

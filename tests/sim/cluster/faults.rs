@@ -1,5 +1,5 @@
-//! What befalls the cluster, by seed: processes and machines die, disks fail and are wiped, links are cut, slow or held
-//! up, in one direction or both, clocks are set, processes stand still, leaders are moved.
+//! What befalls the cluster, by seed: processes and machines die, disks fail, are full or wiped, links are cut, slow or
+//! held up, in one direction or both, clocks are set, processes stand still, leaders are moved.
 //!
 //! Every fault is a few acts on an agenda, the last of which mend what the first have broken; several may last at the
 //! same time. Each seed has its own preferences among them, or none would be seen together with itself often enough.
@@ -39,6 +39,10 @@ pub enum Act {
     Stop(usize),
     /// The next sync of its disk fails.
     FailSync(usize),
+    /// Its disk has room for so many bytes more.
+    Fill(usize, u64),
+    /// There is room again; a process that could not do without it is started.
+    MakeRoom(usize),
     Cut(Link),
     CutOneWay(Link),
     Join(Link),
@@ -85,6 +89,7 @@ enum Kind {
     SetClock,
     Drain,
     DiskFails,
+    DiskFull,
     AllProcessesCrash,
     PowerFails,
     LateProposal,
@@ -92,7 +97,7 @@ enum Kind {
 }
 
 /// How often each is chosen, of the sum of all; a seed may double that, or leave it out.
-const ODDS: [(u64, Kind); 22] = [
+const ODDS: [(u64, Kind); 23] = [
     (6, Kind::ProcessCrash),
     (6, Kind::MachineCrash),
     (1, Kind::Wipe),
@@ -111,6 +116,7 @@ const ODDS: [(u64, Kind); 22] = [
     (2, Kind::SetClock),
     (3, Kind::Drain),
     (1, Kind::DiskFails),
+    (3, Kind::DiskFull),
     (1, Kind::AllProcessesCrash),
     (2, Kind::PowerFails),
     (2, Kind::LateProposal),
@@ -252,6 +258,9 @@ impl Faults {
             }
             Kind::Drain => vec![(0, Act::Drain(at)), (lasts, Act::Undrain(at))],
             Kind::DiskFails => vec![(0, Act::FailSync(at)), (lasts, Act::Start(at))],
+            Kind::DiskFull => {
+                vec![(0, Act::Fill(at, *self.dice.pick(&[0, 1_000, 20_000]))), (lasts, Act::MakeRoom(at))]
+            }
             Kind::AllProcessesCrash => all(Act::Kill, 0).chain(all(Act::Start, lasts)).collect(),
             Kind::PowerFails if cluster.plan.is_fsync => {
                 all(Act::CrashMachine, 0).chain(all(Act::Start, lasts)).collect()
@@ -275,6 +284,16 @@ impl Faults {
             }
             Act::Stop(at) => cluster.places[at].stop(),
             Act::FailSync(at) => self.fail_sync(sim, cluster, watch, at),
+            Act::Fill(at, bytes) => {
+                cluster.places[at].slot().is_excused = true;
+                cluster.places[at].machine.disk.fill(bytes);
+            }
+            Act::MakeRoom(at) => {
+                cluster.places[at].machine.disk.limit(u64::MAX);
+                if cluster.places[at].slot().has_ended {
+                    self.act(sim, cluster, watch, Act::Start(at));
+                }
+            }
             Act::Cut((from, to)) => sim.partition(from, to),
             Act::CutOneWay((from, to)) => sim.partition_oneway(from, to),
             Act::Join((from, to)) => sim.repair(from, to),
@@ -380,6 +399,7 @@ impl Faults {
             Act::SetClock(..) => "clock jumps",
             Act::Hold(_) | Act::HoldOneWay(_) => "held links",
             Act::Drain(_) => "drains",
+            Act::Fill(..) => "full disks",
             _ => return,
         };
         *self.counts.entry(name).or_default() += 1;
@@ -395,7 +415,13 @@ impl Act {
     fn mends(self) -> bool {
         matches!(
             self,
-            Self::Start(_) | Self::Join(_) | Self::Release(_) | Self::Hurry(_) | Self::Resume(_) | Self::Undrain(_)
+            Self::Start(_)
+                | Self::MakeRoom(_)
+                | Self::Join(_)
+                | Self::Release(_)
+                | Self::Hurry(_)
+                | Self::Resume(_)
+                | Self::Undrain(_)
         )
     }
 }

@@ -195,6 +195,7 @@ pub const WORTH: Worth = Worth {
         "held links",
         "drains",
         "segment rolls",
+        "full disks",
         "compacted logs",
     ],
 };

@@ -131,6 +131,12 @@ impl SimDisk {
         self.lock().capacity = capacity;
     }
 
+    /// Sets that all files together may have so many bytes more than they have.
+    pub fn fill(&self, left: u64) {
+        let mut state = self.lock();
+        state.capacity = state.used() + left;
+    }
+
     /// Shows every file in a folder and those below it to a check, as a process would see them; also on a machine that
     /// is down.
     pub fn look(&self, folder: &Path, mut see: impl FnMut(&Path, &[u8])) {
