@@ -93,8 +93,16 @@ impl Cluster {
         Ok(ends)
     }
 
+    /// Asks again who leads only where that may have been the trouble.
     async fn end(&self, partition: &TopicPartition) -> Result<Offset, ClientError> {
-        self.refresh(std::slice::from_ref(&partition.topic)).await?;
+        let asked = self.end_by_leader(partition).await;
+        if asked.as_ref().is_err_and(ClientError::is_retriable) {
+            self.refresh(std::slice::from_ref(&partition.topic)).await?;
+        }
+        asked
+    }
+
+    async fn end_by_leader(&self, partition: &TopicPartition) -> Result<Offset, ClientError> {
         let leader = self.leader(partition).ok_or_else(|| ClientError::NoLeader(partition.to_string()))?;
         let wanted = ListOffsetsPartition {
             partition_index: partition.index.0,

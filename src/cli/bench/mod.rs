@@ -38,7 +38,7 @@ use super::{Console, Exit, Output};
 use crate::base::World;
 use crate::base::executor::{MakeLocal, Reactor};
 use crate::base::ids::{NodeId, PartitionIndex, TopicId};
-use crate::client::{ClientError, Cluster, TopicSpec, TopicView};
+use crate::client::{ClientError, Cluster, TopicPartition, TopicSpec, TopicView};
 use crate::host;
 use crate::wire::Text;
 use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
@@ -182,6 +182,9 @@ impl Bench<'_> {
             configs: BTreeMap::new(),
         };
         let view = cluster.create_topic(&topic, PATIENCE).await?;
+        // Kafka tells of a leader before that one knows.
+        let partitions = view.partitions.keys().map(|index| TopicPartition::new(&topic.name, *index));
+        cluster.ends(&partitions.collect::<Vec<_>>(), PATIENCE).await?;
         let measured = self.measure(&cluster, &topic.name, &view, console).await;
         let removed = remove(&cluster, &topic.name).await;
         let report = measured?;
