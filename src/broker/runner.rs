@@ -221,6 +221,7 @@ async fn flush(broker: Broker, worker: Arc<dyn Worker>, partition: Arc<Partition
 }
 
 async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: LeaderEpoch, worker: Arc<dyn Worker>) {
+    let cut = Arc::clone(&partition);
     let job = move || {
         let safe = partition.prepare_truncation(to).map_err(|error| error.to_string())?;
         broker.0.folders.lower_recovery_point(&partition, safe).map_err(|error| error.to_string())?;
@@ -228,6 +229,7 @@ async fn truncate(broker: Broker, partition: Arc<Partition>, to: Offset, epoch: 
     };
     if let Err(error) = worker.call(job).await {
         error!(event = "log.truncate_failed", error, "a log could not be cut where its leader says");
+        cut.on_not_cut();
     }
 }
 
@@ -238,6 +240,7 @@ async fn start_over(
     epoch: LeaderEpoch,
     worker: Arc<dyn Worker>,
 ) {
+    let emptied = Arc::clone(&partition);
     let job = move || {
         partition.prepare_start_over();
         broker.0.folders.forget_before(&partition, at).map_err(|error| error.to_string())?;
@@ -245,6 +248,7 @@ async fn start_over(
     };
     if let Err(error) = worker.call(job).await {
         error!(event = "log.start_over_failed", error, "a log could not begin where its leader's does");
+        emptied.on_not_cut();
     }
 }
 

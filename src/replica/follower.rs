@@ -81,6 +81,10 @@ enum Phase {
     Detached,
     Opening(StreamId),
     Streaming(StreamId),
+    /// The log is about to be cut here. Nothing is opened before it was, or what comes then could be cut as well.
+    Cutting(Offset),
+    /// The log is about to be emptied, and to go on here.
+    Restarting(Offset),
     /// R3: stopped with its data kept.
     Faulted,
 }
@@ -97,7 +101,7 @@ impl Follower {
         let known = self.leadership.replace(leadership);
         if known.is_none_or(|known| known.leader_epoch < leadership.leader_epoch) {
             if Mutant::TruncateToHighWatermark.lives() && self.high_watermark < self.log.end {
-                self.phase = Phase::Detached;
+                self.phase = Phase::Cutting(self.high_watermark);
                 return effects.push(FollowerEffect::Truncate { to: self.high_watermark });
             }
             self.refusals = 0;
@@ -126,7 +130,7 @@ impl Follower {
     /// There is a way to the leader: what to send on it. `None` if nothing should be opened now.
     pub fn open(&mut self, stream: StreamId, epochs: &dyn EpochLookup) -> Option<Open> {
         let leadership = self.leadership?;
-        if self.phase == Phase::Faulted {
+        if matches!(self.phase, Phase::Faulted | Phase::Cutting(_) | Phase::Restarting(_)) {
             return None;
         }
         self.phase = Phase::Opening(stream);
@@ -162,7 +166,7 @@ impl Follower {
             Opened::Diverged(theirs) => self.part(theirs, epochs, effects),
             Opened::OutOfRange { log_start } if log_start > self.log.end => {
                 // All of it was committed and deleted at the leader: nothing R3 protects is lost.
-                self.phase = Phase::Detached;
+                self.phase = Phase::Restarting(log_start);
                 effects.push(FollowerEffect::RestartAt { log_start });
             }
             Opened::OutOfRange { .. }
@@ -231,6 +235,23 @@ impl Follower {
         }
     }
 
+    /// Whether the log is still to be cut here: it may have been, or another leader may have come.
+    pub fn is_to_be_cut(&self, to: Offset) -> bool {
+        self.phase == Phase::Cutting(to)
+    }
+
+    /// Whether the log is still to go on here, empty.
+    pub fn is_to_restart(&self, at: Offset) -> bool {
+        self.phase == Phase::Restarting(at)
+    }
+
+    /// The log could not be cut or emptied now: the leader is asked again.
+    pub fn on_not_cut(&mut self, effects: &mut FollowerEffects) {
+        if matches!(self.phase, Phase::Cutting(_) | Phase::Restarting(_)) {
+            self.reopen(OPEN_REST_MS_MAX, effects);
+        }
+    }
+
     pub fn on_truncated(&mut self, to: Offset, effects: &mut FollowerEffects) {
         self.log.end = self.log.end.min(to);
         self.log.flushed_end = self.log.flushed_end.min(to);
@@ -277,11 +298,12 @@ impl Follower {
             let fault = Fault::TruncationBelowHighWatermark { leader, leader_epoch, to, high_watermark };
             return effects.push(FollowerEffect::Fault(fault));
         }
-        self.phase = Phase::Detached;
-        effects.push(match to < self.log.log_start {
-            true => FollowerEffect::RestartAt { log_start: to },
-            false => FollowerEffect::Truncate { to },
-        });
+        let (phase, effect) = match to < self.log.log_start {
+            true => (Phase::Restarting(to), FollowerEffect::RestartAt { log_start: to }),
+            false => (Phase::Cutting(to), FollowerEffect::Truncate { to }),
+        };
+        self.phase = phase;
+        effects.push(effect);
     }
 
     /// R5: what the leader has committed is committed here too, as far as the log reaches. Committed once is committed:

@@ -100,13 +100,14 @@ impl Partition {
         Ok(self.lock().log.prepare_truncation(to)?)
     }
 
-    /// Does an [`Errand::Truncate`], unless another epoch has begun since. Waits for the disk: for a worker.
+    /// Does an [`Errand::Truncate`], unless it was done or another epoch has begun since. Waits for the disk: for a
+    /// worker.
     ///
     /// Before it, the recovery point's checkpoint must be durable at or below what `prepare_truncation` said.
     pub fn truncate(self: &Arc<Self>, to: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let now = self.around.now();
         self.within(|state, after| {
-            if !state.follows_in(epoch) {
+            if !state.follows_in(epoch) || !state.follower().mind.is_to_be_cut(to) {
                 return Ok(());
             }
             state.log.truncate_to(to)?;
@@ -125,13 +126,14 @@ impl Partition {
         self.lock().log.distrust_from(Offset(0));
     }
 
-    /// Does an [`Errand::StartOver`], unless another epoch has begun since. Waits for the disk: for a worker.
+    /// Does an [`Errand::StartOver`], unless it was done or another epoch has begun since. Waits for the disk: for a
+    /// worker.
     ///
     /// Before it, the checkpoints must say, durably, that the log begins there and is without a recovery point.
     pub fn start_over(self: &Arc<Self>, at: Offset, epoch: LeaderEpoch) -> Result<(), PartitionError> {
         let wall = self.around.wall();
         self.within(|state, after| {
-            if !state.follows_in(epoch) {
+            if !state.follows_in(epoch) || !state.follower().mind.is_to_restart(at) {
                 return Ok(());
             }
             state.refuse_writers(after);
@@ -141,6 +143,17 @@ impl Partition {
             followed.mind.on_restarted(at, followed.effects);
             Ok(())
         })
+    }
+}
+
+impl Partition {
+    /// The log could not be cut, or emptied.
+    pub fn on_not_cut(self: &Arc<Self>) {
+        self.within(|state, _| {
+            if let Role::Following(mind) = &mut state.role {
+                mind.on_not_cut(&mut state.follower_effects);
+            }
+        });
     }
 }
 
