@@ -171,7 +171,8 @@ fn gather(logs: &mut Logs, path: &Path, bytes: &[u8]) {
 
 /// The bytes of a log at rest.
 fn bytes_of(logs: &Logs, index: PartitionIndex) -> Vec<u8> {
-    logs.get(&index).into_iter().flat_map(BTreeMap::values).flatten().copied().collect()
+    let segments: Vec<_> = logs.get(&index).into_iter().flat_map(BTreeMap::values).map(Vec::as_slice).collect();
+    segments.concat()
 }
 
 /// The batches of a log; and what is wrong with it.
