@@ -213,9 +213,12 @@ fn a_leader_that_stops_lets_another_lead_first() {
     let quorum = &processes[1].quorum;
     processes[1].run(async {
         // It may not have heard of the other's reign yet.
-        while quorum.reign().leader.is_none_or(|leader| before.leader == Some(leader)) {
-            assert!(quorum.reign_changed(quorum.reign()).await, "Raft runs on");
+        let mut reign = quorum.reign();
+        while reign.leader.is_none() || reign.leader == before.leader {
+            assert!(quorum.reign_changed(reign).await, "Raft runs on");
+            reign = quorum.reign();
         }
     });
-    assert!(quorum.reign().term > before.term, "{before:?}, then {:?}", quorum.reign());
+    let after = quorum.reign();
+    assert!(after.term > before.term && after.leader != before.leader, "{before:?}, then {after:?}");
 }
